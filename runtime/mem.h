@@ -1,0 +1,47 @@
+/* The heap: the only place that calls malloc. Counts what tensors hold, refuses beyond a budget. */
+#ifndef TD_MEM_H
+#define TD_MEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "runtime/err.h"
+
+/* Small bookkeeping structs. Zeroed; NULL when memory is out. */
+void *td_new_bytes(size_t bytes);
+#define td_new(type) ((type *)td_new_bytes(sizeof(type)))
+/* Grows or makes a plain array (not zeroed); NULL when memory is out, the old one stays then. */
+void *td_grow_bytes(void *old, size_t bytes);
+/* Zeroed array of count elements, the product checked; NULL when it overflows or memory is out. */
+void *td_new_array(size_t count, size_t each);
+void td_free(void *p);
+char *td_strdup(const char *s);
+
+/* Tensor data: aligned to 64 bytes, not zeroed, counted against the budget. bytes may be 0 (gives a
+ * valid pointer). Errors: MEMORY, which names the bytes asked for, in use and allowed. */
+void *td_data_new(size_t bytes, td_err *err);
+void td_data_free(void *data, size_t bytes);
+
+/* Bytes of tensor data alive in this process, the most there ever was, and all ever handed out (a
+ * clock for garbage collectors). Thread-safe. */
+size_t td_data_live_bytes(void);
+size_t td_data_peak_bytes(void);
+uint64_t td_data_total_bytes(void);
+/* The budget for live tensor data; 0 means none. */
+void td_data_set_limit(size_t bytes);
+size_t td_data_limit(void);
+
+/* Keeps big freed blocks mapped, so that a loop of large temporaries does not fault its pages in anew
+ * each time. Called once by main. */
+void td_mem_setup(void);
+
+/* a * b and a + b; false when they do not fit. */
+static inline bool td_mul_size(size_t a, size_t b, size_t *out) {
+    return !__builtin_mul_overflow(a, b, out);
+}
+static inline bool td_add_size(size_t a, size_t b, size_t *out) {
+    return !__builtin_add_overflow(a, b, out);
+}
+
+#endif

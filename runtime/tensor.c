@@ -1,0 +1,275 @@
+/* Storage, tensor headers, shapes and plain copies. */
+#include "runtime/tensor.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/loop.h"
+#include "runtime/mem.h"
+
+int64_t td_shape_numel(const td_shape *s) {
+    int64_t n = 1;
+    for (int i = 0; i < s->ndim; i++) n *= s->dim[i];
+    return n;
+}
+
+int td_shape_bytes(const td_shape *s, td_dtype t, size_t *bytes, td_err *err) {
+    /* Sizes of 1 stand in for zeros, so that a zero cannot hide an overflow of strides. */
+    size_t n = td_dtype_bytes(t);
+    bool empty = false;
+    for (int i = 0; i < s->ndim; i++) {
+        if (s->dim[i] < 0)
+            return td_fail(err, TD_E_SHAPE, "", "a size of %lld is below 0", (long long)s->dim[i]);
+        if (s->dim[i] == 0) {
+            empty = true;
+        } else if (!td_mul_size(n, (size_t)s->dim[i], &n) || n > (SIZE_MAX >> 2)) {
+            char text[TD_SHAPE_TEXT];
+            return td_fail(err, TD_E_LIMIT, "", "a %s tensor of %s is too large", td_dtype_name(t),
+                           td_shape_text(s, text));
+        }
+    }
+    *bytes = empty ? 0 : n;
+    return 0;
+}
+
+bool td_shape_equal(const td_shape *a, const td_shape *b) {
+    if (a->ndim != b->ndim) return false;
+    for (int i = 0; i < a->ndim; i++)
+        if (a->dim[i] != b->dim[i]) return false;
+    return true;
+}
+
+const char *td_shape_text(const td_shape *s, char text[TD_SHAPE_TEXT]) {
+    if (s->ndim == 0) {
+        snprintf(text, TD_SHAPE_TEXT, "scalar");
+        return text;
+    }
+    int at = 0;
+    for (int i = 0; i < s->ndim; i++)
+        at += snprintf(text + at, (size_t)(TD_SHAPE_TEXT - at), i ? "x%lld" : "%lld",
+                       (long long)s->dim[i]);
+    return text;
+}
+
+int td_shape_broadcast(const td_shape *a, const td_shape *b, td_shape *out, const char *call,
+                       td_err *err) {
+    td_shape r = {.ndim = a->ndim > b->ndim ? a->ndim : b->ndim};
+    for (int i = 1; i <= r.ndim; i++) {
+        int64_t x = i <= a->ndim ? a->dim[a->ndim - i] : 1;
+        int64_t y = i <= b->ndim ? b->dim[b->ndim - i] : 1;
+        if (x != y && x != 1 && y != 1) {
+            char ta[TD_SHAPE_TEXT], tb[TD_SHAPE_TEXT];
+            return td_fail(err, TD_E_SHAPE, call, "%s does not broadcast with %s",
+                           td_shape_text(a, ta), td_shape_text(b, tb));
+        }
+        r.dim[r.ndim - i] = x == 1 ? y : x;
+    }
+    *out = r;
+    return 0;
+}
+
+void td_shape_strides(const td_shape *s, int64_t stride[TD_MAX_DIM]) {
+    int64_t n = 1;
+    for (int i = s->ndim - 1; i >= 0; i--) {
+        stride[i] = n;
+        n *= s->dim[i] > 0 ? s->dim[i] : 1;
+    }
+}
+
+td_storage *td_storage_new(size_t bytes, td_err *err) {
+    td_storage *s = td_new(td_storage);
+    if (s == NULL) {
+        td_fail(err, TD_E_MEMORY, "", "out of memory");
+        return NULL;
+    }
+    s->data = td_data_new(bytes, err);
+    if (s->data == NULL) {
+        td_free(s);
+        return NULL;
+    }
+    s->bytes = bytes;
+    atomic_init(&s->refs, 1);
+    return s;
+}
+
+td_storage *td_storage_lend(void *data, size_t bytes, void (*release)(void *, void *, size_t),
+                            void *ctx, td_err *err) {
+    td_storage *s = td_new(td_storage);
+    if (s == NULL) {
+        td_fail(err, TD_E_MEMORY, "", "out of memory");
+        release(ctx, data, bytes);
+        return NULL;
+    }
+    s->data = data;
+    s->bytes = bytes;
+    s->release = release;
+    s->ctx = ctx;
+    atomic_init(&s->refs, 1);
+    return s;
+}
+
+td_storage *td_storage_ref(td_storage *s) {
+    atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
+    return s;
+}
+
+void td_storage_unref(td_storage **sp) {
+    td_storage *s = *sp;
+    *sp = NULL;
+    if (s == NULL || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1) return;
+    if (s->release)
+        s->release(s->ctx, s->data, s->bytes);
+    else
+        td_data_free(s->data, s->bytes);
+    td_free(s);
+}
+
+td_tensor *td_tensor_view(const td_tensor *base, const td_shape *shape, const int64_t *stride,
+                          int64_t offset, td_err *err) {
+    td_tensor *x = td_new(td_tensor);
+    if (x == NULL) {
+        td_fail(err, TD_E_MEMORY, "", "out of memory");
+        return NULL;
+    }
+    atomic_init(&x->refs, 1);
+    x->dtype = base->dtype;
+    x->shape = *shape;
+    for (int i = 0; i < shape->ndim; i++) x->stride[i] = stride[i];
+    x->offset = offset;
+    x->storage = td_storage_ref(base->storage);
+    return x;
+}
+
+td_tensor *td_tensor_over(td_storage *storage, td_dtype t, const td_shape *shape, td_err *err) {
+    size_t bytes;
+    if (td_shape_bytes(shape, t, &bytes, err) != 0) return NULL;
+    if (bytes > storage->bytes) {
+        char text[TD_SHAPE_TEXT];
+        td_fail(err, TD_E_SHAPE, "", "%s of %s takes %zu bytes, got %zu", td_shape_text(shape, text),
+                td_dtype_name(t), bytes, storage->bytes);
+        return NULL;
+    }
+    td_tensor base = {.dtype = t, .storage = storage};
+    int64_t stride[TD_MAX_DIM];
+    td_shape_strides(shape, stride);
+    return td_tensor_view(&base, shape, stride, 0, err);
+}
+
+td_tensor *td_tensor_new(td_dtype t, const td_shape *shape, td_err *err) {
+    size_t bytes;
+    if (td_shape_bytes(shape, t, &bytes, err) != 0) return NULL;
+    td_storage *s = td_storage_new(bytes, err);
+    if (s == NULL) return NULL;
+    td_tensor *x = td_tensor_over(s, t, shape, err);
+    td_storage_unref(&s);
+    return x;
+}
+
+td_tensor *td_tensor_ref(td_tensor *x) {
+    atomic_fetch_add_explicit(&x->refs, 1, memory_order_relaxed);
+    return x;
+}
+
+void td_tensor_unref(td_tensor **xp) {
+    td_tensor *x = *xp;
+    *xp = NULL;
+    if (x == NULL || atomic_fetch_sub_explicit(&x->refs, 1, memory_order_acq_rel) != 1) return;
+    td_storage_unref(&x->storage);
+    td_free(x);
+}
+
+int64_t td_tensor_numel(const td_tensor *x) { return td_shape_numel(&x->shape); }
+
+bool td_tensor_is_contiguous(const td_tensor *x) {
+    int64_t want = 1;
+    for (int i = x->shape.ndim - 1; i >= 0; i--) {
+        if (x->shape.dim[i] == 0) return true;
+        if (x->shape.dim[i] != 1 && x->stride[i] != want) return false;
+        want *= x->shape.dim[i];
+    }
+    return true;
+}
+
+void *td_tensor_data(const td_tensor *x) {
+    return x->storage->data + x->offset * (int64_t)td_dtype_bytes(x->dtype);
+}
+
+void *td_tensor_at(const td_tensor *x, const int64_t *index) {
+    int64_t at = x->offset;
+    for (int i = 0; i < x->shape.ndim; i++) at += index[i] * x->stride[i];
+    return x->storage->data + at * (int64_t)td_dtype_bytes(x->dtype);
+}
+
+td_tensor *td_tensor_contiguous(td_tensor *x, td_err *err) {
+    if (td_tensor_is_contiguous(x)) return td_tensor_ref(x);
+    td_tensor *copy = td_tensor_new(x->dtype, &x->shape, err);
+    if (copy) td_tensor_copy(copy, x);
+    return copy;
+}
+
+typedef struct copy_ctx {
+    td_dtype dst, src;
+    size_t bytes; /* of an element, when no conversion is needed */
+} copy_ctx;
+
+static void copy_same(int64_t n, char *const *ptr, const int64_t *stride, const void *ctx) {
+    const copy_ctx *c = ctx;
+    char *d = ptr[0];
+    const char *s = ptr[1];
+    if (stride[0] == (int64_t)c->bytes && stride[1] == (int64_t)c->bytes) {
+        memmove(d, s, (size_t)n * c->bytes);
+        return;
+    }
+    switch (c->bytes) {
+#define RUN(type) \
+    for (int64_t i = 0; i < n; i++, d += stride[0], s += stride[1]) *(type *)d = *(const type *)s; \
+    break
+    case 1: RUN(uint8_t);
+    case 2: RUN(uint16_t);
+    case 4: RUN(uint32_t);
+    default: RUN(uint64_t);
+#undef RUN
+    }
+}
+
+/* The two conversions that training does by the million have loops of their own. */
+static void copy_convert(int64_t n, char *const *ptr, const int64_t *stride, const void *ctx) {
+    const copy_ctx *c = ctx;
+    char *d = ptr[0];
+    const char *s = ptr[1];
+    if (c->dst == TD_F32 && c->src == TD_BOOL) {
+        for (int64_t i = 0; i < n; i++, d += stride[0], s += stride[1])
+            *(float *)d = (float)*(const uint8_t *)s;
+    } else if (c->dst == TD_F32 && c->src == TD_F64) {
+        for (int64_t i = 0; i < n; i++, d += stride[0], s += stride[1])
+            *(float *)d = (float)*(const double *)s;
+    } else if (td_dtype_is_float(c->src)) {
+        for (int64_t i = 0; i < n; i++, d += stride[0], s += stride[1])
+            td_store_f64(c->dst, d, td_load_f64(c->src, s));
+    } else {
+        for (int64_t i = 0; i < n; i++, d += stride[0], s += stride[1])
+            td_store_i64(c->dst, d, td_load_i64(c->src, s));
+    }
+}
+
+void td_tensor_copy(td_tensor *dst, const td_tensor *src) {
+    copy_ctx c = {dst->dtype, src->dtype, td_dtype_bytes(src->dtype)};
+    td_loop loop;
+    td_tensor *operand[2] = {dst, (td_tensor *)src};
+    td_loop_init(&loop, &dst->shape, operand, 2);
+    td_loop_run(&loop, dst->dtype == src->dtype ? copy_same : copy_convert, &c);
+}
+
+td_tensor *td_tensor_from_f64(td_dtype t, double v, td_err *err) {
+    td_shape scalar = {0};
+    td_tensor *x = td_tensor_new(t, &scalar, err);
+    if (x) td_store_f64(t, x->storage->data, v);
+    return x;
+}
+
+td_tensor *td_tensor_from_i64(td_dtype t, int64_t v, td_err *err) {
+    td_shape scalar = {0};
+    td_tensor *x = td_tensor_new(t, &scalar, err);
+    if (x) td_store_i64(t, x->storage->data, v);
+    return x;
+}
