@@ -31,6 +31,7 @@ typedef enum td_attr_kind {
     TD_ATTR_BOOL,  /* .i, 0 or 1 */
     TD_ATTR_DTYPE, /* .i, a td_dtype */
     TD_ATTR_DIM,   /* .i, 0-based dimension of input 0; Lua gives 1-based or negative */
+    TD_ATTR_NEWDIM, /* .i, 0-based place of a new dimension: one more than input 0 has may be named */
     TD_ATTR_DIMS,  /* .list of them, each at most once; n = 0: all dimensions */
     TD_ATTR_POS,   /* .i, 0-based position; Lua gives 1-based or negative (the op resolves negative:
                       bindings pass -1 for Lua's -1, and subtract 1 from positive ones) */

@@ -95,8 +95,9 @@ struct td_val {
     td_obj *obj;       /* at a place, or NULL */
     td_coming *coming; /* on its way here, or NULL */
     bool requires_grad; /* a leaf that wants a gradient, or the result of such */
-    td_node *node;     /* who made it (counted); for a leaf its accumulator (not counted), or NULL */
-    int node_out;      /* which output of node */
+    td_node *node;      /* who made it (counted), or NULL for a leaf */
+    int node_out;       /* which output of node */
+    td_node *leaf_node; /* a leaf's accumulator while the tape holds one; not counted */
     td_val *grad;      /* of a leaf, after backward */
     td_val *inner;     /* a pointer to a pointer: what it points at */
     uint64_t id;       /* for objects: obj->id; for local values given out on first use */
