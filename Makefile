@@ -4,9 +4,7 @@
 # every .lua file below lua/ and plans/ is embedded in it, every test_*.c below tests/ is a test. Objects
 # are kept apart by configuration: build/release, build/address, build/fuzz, ...
 #
-#   V=1          whole command lines          WERROR=1     a warning is an error
-#   CC=clang     the other compiler           SAN=address|undefined|thread
-#   BUILD=dir    somewhere other than build/
+# The lines that begin with "#:" are the text of `make help`.
 
 MAKEFLAGS += --no-builtin-rules --no-builtin-variables
 .SUFFIXES:
@@ -18,7 +16,6 @@ PREFIX ?= /usr/local
 ifeq ($(filter-out default undefined,$(origin CC)),)
 CC := gcc
 endif
-AR_CHECK :=
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-8s %s\n' '$(1)' '$(2)';)
 
@@ -29,7 +26,6 @@ say = $(if $(V),,@printf '  %-8s %s\n' '$(1)' '$(2)';)
 GOALS := $(or $(MAKECMDGOALS),all)
 GROUPS := $(if $(filter-out help clean deps,$(GOALS)),build) \
           $(if $(filter test tests,$(GOALS)),test) \
-          $(if $(filter demo,$(GOALS)),demo) \
           $(if $(filter lint,$(GOALS)),lint) \
           $(if $(filter fuzz fuzzers,$(GOALS))$(findstring clang,$(CC)),fuzz)
 include $(GROUPS:%=$(BUILD)/deps-%.mk)
@@ -52,7 +48,7 @@ endif
 CONFIG := $(or $(SAN),release)$(if $(findstring clang,$(CC)),$(if $(filter fuzz,$(SAN)),,-clang))
 O := $(BUILD)/$(CONFIG)
 
-WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes $(if $(WERROR),-Werror)
+WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wvla $(if $(WERROR),-Werror)
 BLAS_DIR ?= /usr/lib/$(MULTIARCH)/openblas-serial
 INCLUDES := -iquote . -isystem /usr/include/lua5.4 -isystem /usr/include/$(MULTIARCH)/openblas-serial
 LAYER_LIBS := -L$(BLAS_DIR) -Wl,-rpath,$(BLAS_DIR) -lopenblas -llua5.4 -lzmq -lsodium -lmsgpackc \
@@ -113,10 +109,11 @@ OBJ := $(foreach l,$(LAYERS),$(OBJ_$(l)))
 MAIN := $(filter net/main.c,$(SRC_net))
 TIDE := $(O)/tide
 
+#: all               the program, build/tide (build/address/tide and so on with SAN)
 .PHONY: all
 all: $(OBJ) $(if $(MAIN),$(TIDE)) $(if $(MAIN),$(if $(filter release,$(CONFIG)),$(BUILD)/tide))
 
-# `make layer-vm`: the objects of vm and of all below it.
+#: layer-vm          only the objects of vm and of the layers below it (so for each layer)
 UPTO_runtime := $(OBJ_runtime)
 UPTO_vm := $(UPTO_runtime) $(OBJ_vm)
 UPTO_lua := $(UPTO_vm) $(OBJ_lua)
@@ -177,14 +174,108 @@ $(O)/$(1:.c=): $(O)/$(1:.c=.o) $(TEST_HELPERS:%.c=$(O)/%.o) $(UPTO_$(call test_l
 endef
 $(foreach t,$(TEST_C),$(eval $(call test_rule,$(t))))
 
+#: test              build and run every test (T=word: those with that word in their path)
+#: tests             only build the test programs
 .PHONY: tests test
 tests: $(TEST_PROGRAMS)
 test: $(TEST_PROGRAMS) $(if $(TEST_SCRIPTS),all)
-	$(Q)TIDE=$(if $(filter release,$(CONFIG)),$(BUILD)/tide,$(TIDE)) SAN=$(SAN) \
-	    bash tools/run-tests.sh $(TEST_PROGRAMS) $(TEST_SCRIPTS)
+	$(Q)TIDE=$(RUN_TIDE) SAN=$(SAN) bash tools/run-tests.sh $(TEST_PROGRAMS) $(TEST_SCRIPTS)
+RUN_TIDE := $(if $(filter release,$(CONFIG)),$(BUILD)/tide,$(TIDE))
 
+# ---- fuzzing ----------------------------------------------------------------------------------------------
+FUZZ_SECONDS ?= 60
+FUZZERS := $(patsubst %.c,$(O)/%,$(call pick,$(call find,tests/fuzz,fuzz_*.c)))
+$(call find,tests/fuzz,fuzz_*.c): ;
+$(FUZZERS): $(O)/%: $(O)/%.o $(OBJ)
+	$(call link,-fsanitize=fuzzer)
+
+#: fuzz              run each decoder's fuzzer for FUZZ_SECONDS=60 (T=word picks); needs clang
+#: fuzzers           only build the fuzzers
+.PHONY: fuzz fuzzers
+fuzzers: $(FUZZERS)
+fuzz: $(FUZZERS)
+	$(Q)FUZZ_SECONDS=$(FUZZ_SECONDS) bash tools/run-fuzz.sh $(FUZZERS)
+
+# ---- benchmarks -------------------------------------------------------------------------------------------
+BENCH := $(sort $(wildcard bench/*.c bench/*.lua))
+SUITES := $(if $(SUITE),$(filter bench/$(SUITE).c bench/$(SUITE).lua,$(BENCH)),$(BENCH))
+$(patsubst %.c,$(O)/%,$(filter %.c,$(BENCH))): $(O)/%: $(O)/%.o $(OBJ)
+	$(call link)
+
+#: bench             measure (SUITE=name: one suite); a figure is a line: suite, case, figure, unit
+.PHONY: bench
+bench: all $(patsubst %.c,$(O)/%,$(filter %.c,$(SUITES)))
+	$(if $(SUITES),,$(error no suite '$(SUITE)'; there are: $(sort $(basename $(notdir $(BENCH))))))
+	$(Q)TIDE=$(RUN_TIDE) bash tools/run-bench.sh $(patsubst %.c,$(O)/%,$(SUITES))
+
+# ---- checks -----------------------------------------------------------------------------------------------
+#: check-layers      no include, symbol or require points from a layer to a higher one
+.PHONY: check-layers
+check-layers: all
+	$(Q)bash tools/check-layers.sh $(O)
+
+C_FILES := $(call find,$(LAYERS) tests bench tools,*.[ch])
+LUA_FILES := $(call find,lua plans tests bench examples,*.lua)
+#: lint              clang-format, cppcheck and luacheck
+.PHONY: lint lint-format lint-c lint-lua
+lint: lint-format lint-c lint-lua
+#: lint-format       only clang-format (`make format F=file` rewrites one file)
+lint-format:
+	$(Q)clang-format --dry-run --Werror $(C_FILES)
+#: lint-c            only cppcheck
+lint-c:
+	$(Q)mkdir -p $(BUILD)/cppcheck && cppcheck --quiet -j2 --std=c11 --platform=unix64 --language=c \
+	    --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+	    --suppressions-list=tools/cppcheck.txt --cppcheck-build-dir=$(BUILD)/cppcheck \
+	    -D_GNU_SOURCE -DTD_LEVEL=baseline -I. $(filter %.c,$(C_FILES))
+#: lint-lua          only luacheck
+lint-lua:
+	$(Q)luacheck --quiet --no-color $(LUA_FILES) $(if $(LUA_FILES),,.luacheckrc)
+#: format            clang-format -i on the files named by F=
+.PHONY: format
+format:
+	clang-format -i $(F)
+
+# ---- for users --------------------------------------------------------------------------------------------
+#: demo              fetch MNIST and run the federated tutorial on it
+.PHONY: demo
+demo: all
+	$(Q)bash tools/fetch-mnist.sh
+	$(Q)$(RUN_TIDE) examples/mnist_federated.lua
+
+#: install           into $(DESTDIR)$(PREFIX); PREFIX=/usr/local
+#: uninstall         what install put there
+.PHONY: install uninstall
+SHARE := $(DESTDIR)$(PREFIX)/share/tide
+install: all
+	install -D -s $(RUN_TIDE) $(DESTDIR)$(PREFIX)/bin/tide
+	install -D -m 644 -t $(SHARE) README.md LICENSE
+	install -D -m 644 -t $(SHARE)/examples $(wildcard examples/*.lua)
+uninstall:
+	rm -rf $(DESTDIR)$(PREFIX)/bin/tide $(SHARE)
+
+#: deps              install every package that building, testing and linting need (apt)
+.PHONY: deps
+deps:
+	@sh tools/deps.sh all
+
+#: clean             remove build/
 .PHONY: clean
 clean:
 	rm -rf $(BUILD)
+
+#: help              this list
+.PHONY: help
+help:
+	@echo 'Targets:'
+	@sed -n 's/^#: /  /p' Makefile
+	@echo 'Variables:'
+	@sed -n 's/^#= /  /p' Makefile
+
+#= V=1               whole command lines
+#= SAN=address       a build of its own with that sanitizer: address, undefined or thread
+#= CC=clang          the other compiler (also a build of its own)
+#= WERROR=1          a warning is an error
+#= BUILD=dir         somewhere other than build/
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

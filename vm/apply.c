@@ -246,7 +246,7 @@ static int run_away(td_place *place, const td_op *op, td_val *const *in, int nin
 
 static int run_here(const td_op *op, td_val *const *in, int nin, const td_attrs *attrs,
                     const td_meta *out_meta, td_val **out, td_err *err) {
-    td_tensor *few[8], **t = nin <= 8 ? few : td_new_array((size_t)nin, sizeof *t);
+    td_tensor *few[8] = {NULL}, **t = nin <= 8 ? few : td_new_array((size_t)nin, sizeof *t);
     if (t == NULL) return td_fail(err, TD_E_MEMORY, op->name, "out of memory");
     int rc = 0;
     for (int i = 0; rc == 0 && i < nin; i++) {
