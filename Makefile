@@ -26,7 +26,7 @@ say = $(if $(V),,@printf '  %-8s %s\n' '$(1)' '$(2)';)
 GOALS := $(or $(MAKECMDGOALS),all)
 GROUPS := $(if $(filter-out help clean deps,$(GOALS)),build) \
           $(if $(filter test tests,$(GOALS)),test) \
-          $(if $(filter lint,$(GOALS)),lint) \
+          $(if $(filter lint% format,$(GOALS)),lint) \
           $(if $(filter fuzz fuzzers,$(GOALS))$(findstring clang,$(CC)),fuzz)
 include $(GROUPS:%=$(BUILD)/deps-%.mk)
 
@@ -130,9 +130,13 @@ optimise = $(if $(filter runtime/kernels/%,$<),$(KERNEL_OPT),$(OPT)) $(CFLAGS)
 link = $(call say,LINK,$@)mkdir -p $(@D) && \
        $(CC) $(LINK) $(LDFLAGS) $(filter %.o,$^) $(LAYER_LIBS) $(1) -o $@.$$$$ && mv $@.$$$$ $@
 
-# Changes when the flags do, and takes all objects of the configuration with it.
+# These files change when the flags do, or the list of embedded files, and what depends on them with them.
 FLAGS := $(CC) $(BASE) $(OPT) $(KERNEL_OPT) $(CFLAGS) $(LINK) $(LDFLAGS) $(LAYER_LIBS)
-$(shell mkdir -p $(O) && echo '$(FLAGS)' | cmp -s - $(O)/flags || echo '$(FLAGS)' > $(O)/flags)
+note = $(shell mkdir -p $(O) && echo '$(2)' | cmp -s - $(O)/$(1) || echo '$(2)' > $(O)/$(1))
+ifneq ($(filter build,$(GROUPS)),)
+$(call note,flags,$(FLAGS))
+$(call note,embedded.list,$(EMBEDDED))
+endif
 
 $(O)/%.o: %.c $(O)/flags
 	$(call compile,$(optimise),)
@@ -147,8 +151,7 @@ $(TIDE): $(OBJ) $(MAIN:%.c=$(O)/%.o)
 $(BUILD)/tide: $(TIDE)
 	$(Q)ln -f $< $@
 
-# The Lua library, as a C file. The list changes when a file comes or goes.
-$(shell echo '$(EMBEDDED)' | cmp -s - $(O)/embedded.list || echo '$(EMBEDDED)' > $(O)/embedded.list)
+# The Lua library, as a C file.
 $(BUILD)/tools/embed: tools/embed.c
 	$(call say,CC,$<)mkdir -p $(@D) && $(CC) -std=c11 -D_GNU_SOURCE -O1 $(WARN) $< -o $@.$$$$ && mv $@.$$$$ $@
 $(O)/lua/embedded_files.c: $(BUILD)/tools/embed $(O)/embedded.list $(EMBEDDED)
@@ -205,7 +208,7 @@ $(patsubst %.c,$(O)/%,$(filter %.c,$(BENCH))): $(O)/%: $(O)/%.o $(OBJ)
 #: bench             measure (SUITE=name: one suite); a figure is a line: suite, case, figure, unit
 .PHONY: bench
 bench: all $(patsubst %.c,$(O)/%,$(filter %.c,$(SUITES)))
-	$(if $(SUITES),,$(error no suite '$(SUITE)'; there are: $(sort $(basename $(notdir $(BENCH))))))
+	$(if $(SUITES),,$(error no suite '$(SUITE)'; there are: $(or $(sort $(basename $(notdir $(BENCH)))),none)))
 	$(Q)TIDE=$(RUN_TIDE) bash tools/run-bench.sh $(patsubst %.c,$(O)/%,$(SUITES))
 
 # ---- checks -----------------------------------------------------------------------------------------------
@@ -219,7 +222,7 @@ LUA_FILES := $(call find,lua plans tests bench examples,*.lua)
 #: lint              clang-format, cppcheck and luacheck
 .PHONY: lint lint-format lint-c lint-lua
 lint: lint-format lint-c lint-lua
-#: lint-format       only clang-format (`make format F=file` rewrites one file)
+#: lint-format       only clang-format
 lint-format:
 	$(Q)clang-format --dry-run --Werror $(C_FILES)
 #: lint-c            only cppcheck
@@ -231,10 +234,10 @@ lint-c:
 #: lint-lua          only luacheck
 lint-lua:
 	$(Q)luacheck --quiet --no-color $(LUA_FILES) $(if $(LUA_FILES),,.luacheckrc)
-#: format            clang-format -i on the files named by F=
+#: format            clang-format -i on the files named by F=, or on all
 .PHONY: format
 format:
-	clang-format -i $(F)
+	clang-format -i $(or $(F),$(C_FILES))
 
 # ---- for users --------------------------------------------------------------------------------------------
 #: demo              fetch MNIST and run the federated tutorial on it

@@ -7,8 +7,10 @@
 #include <stddef.h>
 
 struct td_embedded {
-    const char *name;          /* path in the source tree: "lua/nn.lua"; NULL after the last one */
-    const unsigned char *data; /* as in the file; a zero byte follows that `size` does not count */
+    /* Path in the source tree, "lua/nn.lua"; NULL after the last one. */
+    const char *name;
+    /* As in the file; a zero byte follows that `size` does not count. */
+    const unsigned char *data;
     size_t size;
 };
 

@@ -20,7 +20,8 @@ static size_t embed(const char *name, int at) {
     if (f == NULL) fail(name);
     printf("/* %s */\nstatic const unsigned char file_%d[] = {", name, at);
     size_t size = 0;
-    for (int c; (c = getc(f)) != EOF; size++) printf("%s%d,", size % 24 == 0 ? "\n" : "", c);
+    for (int c; (c = getc(f)) != EOF; size++)
+        printf("%s%d,", size % 24 == 0 ? "\n" : "", c);
     if (ferror(f) != 0) fail(name);
     fclose(f);
     printf("\n0};\n");
