@@ -39,6 +39,7 @@ typedef struct td_storage {
     uint32_t version; /* bumped by each in-place change; the tape compares it */
     size_t bytes;
     char *data;
+    bool readonly; /* a data owner's rows: assigning to them is refused */
     void (*release)(void *ctx, void *data, size_t bytes); /* NULL: td_data_free */
     void *ctx;
 } td_storage;

@@ -1,8 +1,8 @@
 /* A batch: what a client asks of a worker in one letter, and the reply to it. Records of a batch are run in
  * order; ids are the client's. The grammar is in docs/wire.md.
  *
- * head of a batch:  records.          bulk: the elements of PUT tensors, each at a multiple of 64 bytes.
- * head of a reply:  the batch's number, failures, answers.   bulk: likewise, of fetched tensors. */
+ * head of a batch:  its number, records.                      bulk: the elements of PUT tensors.
+ * head of a reply:  the batch's number, failures, answers.    bulk: likewise, of fetched tensors. */
 #ifndef TD_BATCH_H
 #define TD_BATCH_H
 
@@ -33,7 +33,6 @@ typedef enum td_record {
 #define TD_TAG_BYTES 64
 #define TD_DESCRIPTION_BYTES 256
 #define TD_NAME_BYTES 64
-#define TD_ALIGN 64 /* of tensors in the bulk */
 
 typedef struct td_tags {
     int count;
@@ -55,6 +54,13 @@ typedef struct td_about {
 void td_put_about(td_writer *w, const td_about *a);
 void td_take_about(td_reader *r, td_about *a);
 
-static inline size_t td_align_up(size_t n) { return (n + TD_ALIGN - 1) & ~(size_t)(TD_ALIGN - 1); }
+/* What went wrong with one record; where it stands is known to the client. */
+typedef struct td_failure {
+    uint64_t batch, record;
+    td_err err;
+} td_failure;
+
+void td_put_failure(td_writer *w, const td_failure *f);
+void td_take_failure(td_reader *r, td_failure *f);
 
 #endif

@@ -8,7 +8,8 @@
 #define QUEUE_BYTES_MAX ((size_t)4 << 30) /* letters that wait to be sent */
 #define ACK_EVERY 8                       /* frames received before an acknowledgement goes alone */
 #define ACK_AFTER_MS 200
-#define RESEND_AFTER_MS 2000 /* of silence while something is unacknowledged */
+#define PATIENCE_MS 2000      /* of silence while something is unacknowledged: a peer may be computing */
+#define PATIENCE_MAX_MS 30000
 #define GROW_FIRST ((size_t)4 << 20)
 
 /* A letter on its way out. Its frames have the numbers first .. first + frames - 1. */
@@ -33,7 +34,9 @@ struct td_link {
     uint64_t cursor;      /* the next frame to send */
     size_t backlog;
     int64_t last_progress_ms;
-    bool silent; /* until the peer says where to go on */
+    int64_t patience_ms; /* silence after which one frame is sent again; doubles each time */
+    bool probing;        /* that one frame is out, no other until something comes back */
+    bool silent;         /* until the peer says where to go on */
     /* in */
     uint64_t wanted; /* next number */
     td_letter partial;
@@ -57,6 +60,7 @@ td_link *td_link_new(const unsigned char session[TD_SESSION_BYTES], size_t max_l
     l->tail = &l->head;
     l->ready_tail = &l->ready;
     l->next_number = l->acked = l->cursor = l->wanted = 1;
+    l->patience_ms = PATIENCE_MS;
     return l;
 }
 
@@ -82,7 +86,8 @@ void td_link_restart(td_link *l) {
     while (td_link_letter(l, &letter)) td_free(letter.bytes);
     l->next_number = l->acked = l->cursor = l->wanted = 1;
     l->unacked = 0;
-    l->ask_again = l->silent = false;
+    l->ask_again = l->silent = l->probing = false;
+    l->patience_ms = PATIENCE_MS;
     l->asked_for = 0;
 }
 
@@ -122,9 +127,11 @@ static int take_ack(td_link *l, uint64_t ack, int64_t now, td_err *err) {
     if (ack > l->next_number)
         return td_fail(err, TD_E_PROTOCOL, "", "frame %llu is acknowledged, %llu were sent",
                        (unsigned long long)ack - 1, (unsigned long long)l->next_number - 1);
+    l->probing = false;
+    l->last_progress_ms = now;
     if (ack <= l->acked) return 0;
     l->acked = ack;
-    l->last_progress_ms = now;
+    l->patience_ms = PATIENCE_MS;
     if (l->cursor < ack) l->cursor = ack;
     while (l->head && l->head->first + l->head->frames <= ack) drop_outgoing(l);
     return 0;
@@ -264,9 +271,11 @@ static void acknowledged(td_link *l) {
 bool td_link_next(td_link *l, int64_t now, td_writer *w) {
     w->size = 0;
     if (l->silent) return false;
-    if (l->cursor > l->acked && now - l->last_progress_ms > RESEND_AFTER_MS) {
-        l->cursor = l->acked; /* a long silence: begin again */
+    if (l->cursor > l->acked && now - l->last_progress_ms > l->patience_ms) {
+        l->cursor = l->acked; /* begin again, with one frame, to learn where the peer is */
+        l->probing = true;
         l->last_progress_ms = now;
+        if (l->patience_ms < PATIENCE_MAX_MS) l->patience_ms *= 2;
     }
     if (l->ask_again) {
         td_frame f = blank(l, TD_FRAME_ACK);
@@ -275,7 +284,7 @@ bool td_link_next(td_link *l, int64_t now, td_writer *w) {
         acknowledged(l);
         return true;
     }
-    if (l->cursor < l->next_number && l->cursor < l->acked + TD_WINDOW) {
+    if (l->cursor < l->next_number && l->cursor < l->acked + (l->probing ? 1 : TD_WINDOW)) {
         const outgoing *o = l->head;
         while (l->cursor >= o->first + o->frames) o = o->next;
         if (l->cursor == l->acked) l->last_progress_ms = now;

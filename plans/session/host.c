@@ -1,0 +1,117 @@
+/* A session at the worker: frames in, batches run, frames out. */
+#include "plans/session/host.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "plans/session/run.h"
+#include "plans/session/store.h"
+#include "runtime/mem.h"
+
+struct td_host {
+    const td_host_config *config;
+    unsigned char session[TD_SESSION_BYTES];
+    td_link *link;
+    td_store store;
+    bool welcome;      /* a HELLO waits for its answer */
+    bool greeted;      /* there has been one before */
+    uint64_t pong;     /* mark of a PING that waits for its answer */
+    bool pong_pending;
+};
+
+td_host *td_host_new(const td_host_config *config, const unsigned char session[TD_SESSION_BYTES],
+                     td_err *err) {
+    td_host *h = td_new(td_host);
+    if (h == NULL) {
+        td_fail(err, TD_E_MEMORY, "", "out of memory");
+        return NULL;
+    }
+    h->config = config;
+    memcpy(h->session, session, TD_SESSION_BYTES);
+    h->store.max_objects = config->max_objects;
+    h->link = td_link_new(session, config->max_letter_bytes, err);
+    if (h->link == NULL) td_host_free(&h);
+    return h;
+}
+
+void td_host_free(td_host **hp) {
+    td_host *h = *hp;
+    *hp = NULL;
+    if (h == NULL) return;
+    td_store_clear(&h->store);
+    td_link_free(&h->link);
+    td_free(h);
+}
+
+int td_host_object_count(const td_host *h) { return (int)h->store.map.count; }
+
+int td_host_batch(td_host *h, uint64_t number, const unsigned char *head, size_t head_bytes,
+                  const unsigned char *bulk, size_t bulk_bytes, td_letter *reply, td_err *err) {
+    td_run run = {.config = h->config, .store = &h->store, .number = number, .head = head,
+                  .bulk = bulk, .head_bytes = head_bytes, .bulk_bytes = bulk_bytes};
+    td_err refused = {0};
+    if (td_verify(&run, &refused) == 0) td_run_records(&run);
+    int rc = td_run_reply(&run, refused.code ? &refused : NULL, reply, err);
+    td_run_free(&run);
+    return rc;
+}
+
+static int run_letters(td_host *h, td_err *err) {
+    td_letter in, reply;
+    int rc = 0;
+    while (rc == 0 && td_link_letter(h->link, &in)) {
+        if (in.kind == TD_LETTER_BATCH)
+            rc = td_host_batch(h, 0, in.bytes, in.head_bytes, in.bytes + in.head_bytes,
+                               in.size - in.head_bytes, &reply, err);
+        else
+            rc = td_fail(err, TD_E_PROTOCOL, "", "a letter of kind %d", in.kind);
+        td_free(in.bytes);
+        if (rc == 0 && in.kind == TD_LETTER_BATCH) rc = td_link_send(h->link, &reply, err);
+    }
+    return rc;
+}
+
+int td_host_frame(td_host *h, const void *bytes, size_t n, int64_t now_ms, td_err *err) {
+    td_frame f;
+    int rc = td_frame_parse(bytes, n, &f, err);
+    if (rc) return rc;
+    switch (f.type) {
+    case TD_FRAME_HELLO:
+        h->welcome = true;
+        return td_link_frame(h->link, &f, now_ms, err);
+    case TD_FRAME_PING:
+        h->pong = f.n;
+        h->pong_pending = true;
+        return 0;
+    case TD_FRAME_BYE: return 0;
+    case TD_FRAME_DATA:
+    case TD_FRAME_ACK:
+        rc = td_link_frame(h->link, &f, now_ms, err);
+        return rc ? rc : run_letters(h, err);
+    default: return td_fail(err, TD_E_PROTOCOL, "", "a frame of type %d from a client", f.type);
+    }
+}
+
+bool td_host_next(td_host *h, int64_t now_ms, td_writer *w) {
+    td_frame f = {0};
+    memcpy(f.session, h->session, TD_SESSION_BYTES);
+    w->size = 0;
+    if (h->pong_pending) {
+        h->pong_pending = false;
+        f.type = TD_FRAME_PONG;
+        f.n = h->pong;
+        td_frame_write(&f, w);
+        return true;
+    }
+    if (h->welcome) {
+        f.type = TD_FRAME_WELCOME;
+        f.fresh = !h->greeted;
+        f.ack = td_link_wanted(h->link);
+        snprintf(f.name, sizeof f.name, "%s", h->config->name);
+        h->welcome = false;
+        h->greeted = true;
+        td_frame_write(&f, w);
+        return true;
+    }
+    return td_link_next(h->link, now_ms, w);
+}
