@@ -24,7 +24,7 @@ say = $(if $(V),,@printf '  %-8s %s\n' '$(1)' '$(2)';)
 # install). make remakes included files first and then starts over, so that what follows may rely on
 # the compiler. Goals that build nothing need none of it.
 GOALS := $(or $(MAKECMDGOALS),all)
-GROUPS := $(if $(filter-out help clean deps,$(GOALS)),build) \
+GROUPS := $(if $(filter-out help clean deps uninstall,$(GOALS)),build) \
           $(if $(filter test tests,$(GOALS)),test) \
           $(if $(filter lint% format,$(GOALS)),lint) \
           $(if $(filter fuzz fuzzers,$(GOALS))$(findstring clang,$(CC)),fuzz)

@@ -35,25 +35,22 @@ grep -rnE --include='*.[ch]' '^[[:space:]]*#[[:space:]]*include' $layers 2>/dev/
         name ~ /^cmocka/ { print where ": " own " includes <" name ">" }
     ' >>"$report"
 
-# Symbols: "object layer kind name", of objects whose source is still there.
-for layer in $layers; do
-    [ -d "$objects/$layer" ] || continue
-    find "$objects/$layer" -name '*.o' | sort | while read -r object; do
-        source=${object#"$objects/"}
-        source=${source%.o}
-        for level in baseline avx2 avx512; do source=${source%".$level"}; done
-        if [ -f "$source.c" ] || [ "$source" = lua/embedded_files ]; then
-            nm -P -g "$object" | awk -v file="$source.c" -v layer="$layer" '{ print file, layer, $2, $1 }'
-        fi
-    done
-done | awk -v layers="$layers" '
+# Symbols: "source layer kind name", of objects whose source is still there.
+mapfile -t found < <(cd "$objects" && find $layers -name '*.o' 2>/dev/null | sort)
+current=()
+for object in "${found[@]}"; do
+    source=${object%.o}
+    for level in baseline avx2 avx512; do source=${source%".$level"}; done
+    if [ -f "$source.c" ] || [ "$source" = lua/embedded_files ]; then current+=("$object"); fi
+done
+[ ${#current[@]} -gt 0 ] || echo "no objects in $objects: build first" >>"$report"
+(cd "$objects" && [ ${#current[@]} -gt 0 ] && nm -P -g -A "${current[@]}") |
+    sed -E 's/^(([a-z]+)[^:.]*)[^:]*\.o: ([^ ]+) ([A-Za-z]).*/\1.c \2 \4 \3/' | awk -v layers="$layers" '
     BEGIN { n = split(layers, l, " "); for (i = 1; i <= n; i++) rank[l[i]] = i }
-    { seen = 1 }
     $3 ~ /^[UwV]$/ && !(($1, $4) in used) { used[$1, $4]; file[++uses] = $1; by[uses] = $2; name[uses] = $4 }
     $3 ~ /^[UwV]$/ { next }
     !($4 in home) || rank[$2] < rank[home[$4]] { home[$4] = $2 }
     END {
-        if (!seen) print "no objects: build first"
         for (i = 1; i <= uses; i++) {
             s = name[i]; sub(/@.*/, "", s)
             own = rank[by[i]]

@@ -10,15 +10,18 @@ plant() { # file, text: a source file and its object
     case $1 in *.c) "$cc" -iquote . -c "$1" -o "o/${1%.c}.o" ;; esac
 }
 
+plant runtime/a.h 'int td_a(void);'
+plant runtime/a.c '#include "runtime/a.h"\n#include <stdio.h>\nint td_a(void) { return 1; }'
+plant vm/b.h 'int td_b(void);'
+plant vm/b.c '#include "runtime/a.h"\n#include "vm/b.h"\nint td_b(void) { return td_a(); }'
+plant lua/c.c 'int lua_gettop(void *);\nint tdl_c(void) { return lua_gettop(0); }'
+plant lua/c.lua 'local nn = require "lua.nn"'
+plant net/d.c 'int tdl_c(void), zmq_errno(void);\nint td_d(void) { return tdl_c() + zmq_errno(); }'
+mkdir plans in-order
+cp -r runtime vm lua plans net o in-order/
 tree() {
     rm -rf runtime vm lua plans net o
-    plant runtime/a.h 'int td_a(void);'
-    plant runtime/a.c '#include "runtime/a.h"\n#include <stdio.h>\nint td_a(void) { return 1; }'
-    plant vm/b.h 'int td_b(void);'
-    plant vm/b.c '#include "runtime/a.h"\n#include "vm/b.h"\nint td_b(void) { return td_a(); }'
-    plant lua/c.c 'int lua_gettop(void *);\nint tdl_c(void) { return lua_gettop(0); }'
-    plant lua/c.lua 'local nn = require "lua.nn"'
-    plant net/d.c 'int tdl_c(void), zmq_errno(void);\nint td_d(void) { return tdl_c() + zmq_errno(); }'
+    cp -r in-order/* .
 }
 
 refused() { # what the report must say
@@ -31,7 +34,6 @@ refused() { # what the report must say
     tree
 }
 
-tree
 bash "$script" o
 
 plant runtime/up.h '#include "vm/b.h"'
