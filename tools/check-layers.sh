@@ -47,8 +47,8 @@ done
 (cd "$objects" && [ ${#current[@]} -gt 0 ] && nm -P -g -A "${current[@]}") |
     sed -E 's/^(([a-z]+)[^:.]*)[^:]*\.o: ([^ ]+) ([A-Za-z]).*/\1.c \2 \4 \3/' | awk -v layers="$layers" '
     BEGIN { n = split(layers, l, " "); for (i = 1; i <= n; i++) rank[l[i]] = i }
-    $3 ~ /^[UwV]$/ && !(($1, $4) in used) { used[$1, $4]; file[++uses] = $1; by[uses] = $2; name[uses] = $4 }
-    $3 ~ /^[UwV]$/ { next }
+    $3 ~ /^[Uwv]$/ && !(($1, $4) in used) { used[$1, $4]; file[++uses] = $1; by[uses] = $2; name[uses] = $4 }
+    $3 ~ /^[Uwv]$/ { next }
     !($4 in home) || rank[$2] < rank[home[$4]] { home[$4] = $2 }
     END {
         for (i = 1; i <= uses; i++) {
