@@ -1,0 +1,249 @@
+/* nll_loss: cross entropy once probabilities are logarithms. Other losses are composed of other ops. */
+#include <string.h>
+
+#include "runtime/loop.h"
+#include "vm/grad.h"
+
+TD_OP_USE(nll_loss);
+TD_OP_USE(nll_loss_grad);
+
+enum { NONE, MEAN, SUM }; /* of the attribute reduction */
+
+/* logp is [N, C], [N, C, ...], or one line [C]; the labels have its shape without C. */
+static int class_dim(const td_shape *logp) { return logp->ndim == 1 ? 0 : 1; }
+
+static td_shape label_shape(const td_shape *logp) {
+    td_shape s = *logp;
+    s.ndim--;
+    for (int i = class_dim(logp); i < s.ndim; i++) s.dim[i] = logp->dim[i + 1];
+    return s;
+}
+
+static int check_shapes(const char *call, const td_shape *logp, const td_meta *label,
+                        int64_t reduction, td_err *err) {
+    char a[TD_SHAPE_TEXT], b[TD_SHAPE_TEXT], c[TD_SHAPE_TEXT];
+    if (label->dtype != TD_I64 && label->dtype != TD_I32 && label->dtype != TD_U8)
+        return td_fail(err, TD_E_DTYPE, call, "labels are i64, i32 or u8, got %s",
+                       td_dtype_name(label->dtype));
+    if (logp->ndim == 0)
+        return td_fail(err, TD_E_SHAPE, call, "wants NxC numbers, got a scalar");
+    td_shape want = label_shape(logp);
+    if (!td_shape_equal(&want, &label->shape))
+        return td_fail(err, TD_E_SHAPE, call, "%s wants %s labels, got %s",
+                       td_shape_text(logp, a), td_shape_text(&want, b),
+                       td_shape_text(&label->shape, c));
+    if (reduction < NONE || reduction > SUM)
+        return td_fail(err, TD_E_VALUE, call,
+                       "reduction is 0 (none), 1 (mean) or 2 (sum), got %lld",
+                       (long long)reduction);
+    return 0;
+}
+
+/* The first label that is out of range ends the search. */
+typedef struct label_search {
+    td_dtype dtype;
+    int64_t classes, bad;
+    bool found;
+} label_search;
+
+static void search_run(int64_t n, char *const *ptr, const int64_t *stride,
+                       const void *ctx) {
+    label_search *s = *(label_search *const *)ctx;
+    for (int64_t i = 0; i < n && !s->found; i++) {
+        int64_t label = td_load_i64(s->dtype, ptr[0] + i * stride[0]);
+        if (label >= 0 && label < s->classes) continue;
+        s->bad = label;
+        s->found = true;
+    }
+}
+
+static int check_labels(const char *call, td_tensor *label, int64_t classes,
+                        td_err *err) {
+    label_search s = {.dtype = label->dtype, .classes = classes}, *at = &s;
+    td_loop loop;
+    td_loop_init(&loop, &label->shape, &label, 1);
+    td_loop_run(&loop, search_run, &at);
+    if (!s.found) return 0;
+    return td_fail(err, TD_E_INDEX, call,
+                   "label %lld with %lld classes (labels count from 0)", (long long)s.bad,
+                   (long long)classes);
+}
+
+/* Sizes of [outer, classes, inner], as which the contiguous logp is walked. */
+typedef struct lines {
+    int64_t outer, classes, inner;
+} lines;
+
+static lines lines_of(const td_shape *logp) {
+    int dim = class_dim(logp);
+    lines l = {1, logp->dim[dim], 1};
+    for (int i = 0; i < dim; i++) l.outer *= logp->dim[i];
+    for (int i = dim + 1; i < logp->ndim; i++) l.inner *= logp->dim[i];
+    return l;
+}
+
+/* Labels as contiguous i64. */
+static td_tensor *plain_labels(td_tensor *label, td_err *err) {
+    if (label->dtype == TD_I64) return td_tensor_contiguous(label, err);
+    td_tensor *copy = td_tensor_new(TD_I64, &label->shape, err);
+    if (copy) td_tensor_copy(copy, label);
+    return copy;
+}
+
+/* ---- nll_loss ---- */
+
+static int nll_shape(const td_meta *in, int nin, td_attrs *a, td_meta *out, td_err *err) {
+    (void)nin;
+    int rc = check_shapes("nll_loss", &in[0].shape, &in[1], a->v[0].i, err);
+    out->dtype = in[0].dtype;
+    if (rc == 0 && a->v[0].i == NONE) out->shape = in[1].shape;
+    return rc;
+}
+
+static int nll_check(td_tensor *const *in, int nin, const td_attrs *a, td_err *err) {
+    (void)nin, (void)a;
+    return check_labels("nll_loss", in[1], in[0]->shape.dim[class_dim(&in[0]->shape)],
+                        err);
+}
+
+static int nll_kernel(td_tensor *const *in, int nin, const td_attrs *a,
+                      td_tensor *const *out, td_err *err) {
+    (void)nin;
+    td_tensor *logp = td_tensor_contiguous(in[0], err), *label = plain_labels(in[1], err);
+    int rc = logp && label ? 0 : TD_E_MEMORY;
+    if (rc == 0) {
+        lines l = lines_of(&logp->shape);
+        const char *from = td_tensor_data(logp);
+        const int64_t *at = td_tensor_data(label);
+        char *to = td_tensor_data(out[0]);
+        size_t bytes = td_dtype_bytes(logp->dtype);
+        double sum = 0;
+        for (int64_t n = 0; n < l.outer; n++)
+            for (int64_t i = 0; i < l.inner; i++, at++) {
+                int64_t element = (n * l.classes + *at) * l.inner + i;
+                double loss = -td_load_f64(logp->dtype, from + (size_t)element * bytes);
+                sum += loss;
+                if (a->v[0].i != NONE) continue;
+                td_store_f64(logp->dtype, to, loss);
+                to += bytes;
+            }
+        if (a->v[0].i == MEAN) sum /= (double)(l.outer * l.inner);
+        if (a->v[0].i != NONE) td_store_f64(logp->dtype, to, sum);
+    }
+    td_tensor_unref(&logp);
+    td_tensor_unref(&label);
+    return rc;
+}
+
+static int nll_grad(td_grad *g) {
+    td_attrs at = {0};
+    td_attr_set_sizes(&at, 0, &g->in_meta[0].shape);
+    td_attr_set_i(&at, 1, TD_ATTR_INT, g->attrs->v[0].i);
+    td_val *in[2] = {g->gout[0], g->in[1]};
+    g->gin[0] = g_op(g, &td_op_nll_loss_grad, &at, 2, in);
+    return 0;
+}
+
+TD_OP(nll_loss) = {
+    .name = "nll_loss",
+    .doc = "The negative log likelihood: minus the entry of each line that its label "
+           "names.\n\n"
+           "  logp       log probabilities, [N, C], [N, C, ...] or one line [C]\n"
+           "  target     labels from 0, i64, of logp's shape without C\n"
+           "  reduction  0: each loss; 1: their mean (default); 2: their sum\n\n"
+           "  logp = tide.tensor{{-1, -2}, {-3, -4}}\n"
+           "  F.nll_loss(logp, tide.tensor({0, 1}, {dtype = \"i64\"})):item()  --> 2.5",
+    .nin = 2,
+    .nout = 1,
+    .flags = TD_OP_PROMOTE | TD_OP_FLOAT,
+    .keep_dtype = 1 << 1,
+    .save = TD_SAVE_IN(1),
+    .attr = {{.name = "reduction", .kind = TD_ATTR_INT, .preset = MEAN}},
+    .shape = nll_shape,
+    .check = nll_check,
+    .kernel = nll_kernel,
+    .grad = nll_grad,
+};
+
+/* ---- nll_loss_grad: its adjoint ---- */
+
+static int nll_grad_shape(const td_meta *in, int nin, td_attrs *a, td_meta *out,
+                          td_err *err) {
+    (void)nin;
+    td_shape logp = {.ndim = a->v[0].n};
+    for (int i = 0; i < logp.ndim; i++) logp.dim[i] = a->v[0].list[i];
+    size_t bytes;
+    int rc = td_shape_bytes(&logp, in[0].dtype, &bytes, err);
+    if (rc == 0) rc = check_shapes("nll_loss_grad", &logp, &in[1], a->v[1].i, err);
+    if (rc) return rc;
+    td_shape want = a->v[1].i == NONE ? in[1].shape : (td_shape){0};
+    if (!td_shape_equal(&want, &in[0].shape)) {
+        char got[TD_SHAPE_TEXT], wanted[TD_SHAPE_TEXT];
+        return td_fail(err, TD_E_SHAPE, "nll_loss_grad", "wants a gradient of %s, got %s",
+                       td_shape_text(&want, wanted), td_shape_text(&in[0].shape, got));
+    }
+    out->dtype = in[0].dtype;
+    out->shape = logp;
+    return 0;
+}
+
+static int nll_grad_check(td_tensor *const *in, int nin, const td_attrs *a, td_err *err) {
+    (void)nin;
+    return check_labels("nll_loss_grad", in[1], a->v[0].list[a->v[0].n == 1 ? 0 : 1],
+                        err);
+}
+
+static int nll_grad_kernel(td_tensor *const *in, int nin, const td_attrs *a,
+                           td_tensor *const *out, td_err *err) {
+    (void)nin;
+    td_tensor *g = td_tensor_contiguous(in[0], err), *label = plain_labels(in[1], err);
+    int rc = g && label ? 0 : TD_E_MEMORY;
+    if (rc == 0) {
+        td_tensor *y = out[0];
+        lines l = lines_of(&y->shape);
+        const int64_t *at = td_tensor_data(label);
+        const char *from = td_tensor_data(g);
+        char *to = td_tensor_data(y);
+        size_t bytes = td_dtype_bytes(y->dtype);
+        size_t step = a->v[1].i == NONE ? bytes : 0;
+        double share = a->v[1].i == MEAN ? (double)(l.outer * l.inner) : 1;
+        memset(to, 0, (size_t)td_tensor_numel(y) * bytes);
+        for (int64_t n = 0; n < l.outer; n++)
+            for (int64_t i = 0; i < l.inner; i++, at++, from += step) {
+                int64_t element = (n * l.classes + *at) * l.inner + i;
+                td_store_f64(y->dtype, to + (size_t)element * bytes,
+                             -td_load_f64(y->dtype, from) / share);
+            }
+    }
+    td_tensor_unref(&g);
+    td_tensor_unref(&label);
+    return rc;
+}
+
+static int nll_grad_grad(td_grad *g) {
+    td_attrs at = {0};
+    td_attr_set_i(&at, 0, TD_ATTR_INT, g->attrs->v[1].i);
+    td_val *in[2] = {g->gout[0], g->in[1]};
+    g->gin[0] = g_op(g, &td_op_nll_loss, &at, 2, in);
+    return 0;
+}
+
+TD_OP(nll_loss_grad) = {
+    .name = "nll_loss_grad",
+    .doc = "The gradient of nll_loss with respect to logp: used by backward.\n\n"
+           "  g          gradient of the loss\n"
+           "  target     labels from 0\n"
+           "  sizes      logp's sizes\n"
+           "  reduction  as of nll_loss",
+    .nin = 2,
+    .nout = 1,
+    .flags = TD_OP_PROMOTE | TD_OP_FLOAT,
+    .keep_dtype = 1 << 1,
+    .save = TD_SAVE_IN(1),
+    .attr = {{.name = "sizes", .kind = TD_ATTR_SIZES, .required = true},
+             {.name = "reduction", .kind = TD_ATTR_INT, .preset = MEAN}},
+    .shape = nll_grad_shape,
+    .check = nll_grad_check,
+    .kernel = nll_grad_kernel,
+    .grad = nll_grad_grad,
+};
