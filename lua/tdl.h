@@ -63,5 +63,7 @@ void tdl_collect(lua_State *L, bool idle);
 /* Refuses unknown keys of the options table at idx (none or nil is fine): "send: unknown option 'tagg',
  * did you mean 'tags'?". names ends in NULL. */
 void tdl_check_options(lua_State *L, int idx, const char *call, const char *const *names);
+/* The nearest of the names (NULL ends them), or NULL when none is near enough to be meant. */
+const char *tdl_nearest(const char *word, const char *const *names);
 
 #endif
