@@ -35,6 +35,9 @@ void tdl_user_line(lua_State *L, char *text, size_t size);
  * the script's line). NULL outside. */
 lua_State *tdl_current(void);
 
+/* Has Ctrl-C been pressed since the computation began? For waits that are not in Lua. */
+bool tdl_is_interrupted(void);
+
 /* ---- tensors ---- */
 
 /* The value at idx, or an error that names the call: "matmul: argument 2 is a string, not a tensor". */

@@ -165,6 +165,8 @@ int td_op_run(const td_op *op, td_tensor *const *in, int nin, const td_attrs *at
         if (rc) return named(op, rc, err);
     }
     if (op->flags & TD_OP_VIEW) return run_view(op, in[0], attrs, out_meta, out, err);
+    if ((op->flags & TD_OP_ASSIGN) && in[0]->storage->readonly)
+        return td_fail(err, TD_E_DENIED, op->name, "a data set's rows cannot be changed");
     int rc = 0;
     for (int k = 0; rc == 0 && k < op->nout; k++) {
         out[k] = td_tensor_new(out_meta[k].dtype, &out_meta[k].shape, err);

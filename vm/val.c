@@ -68,6 +68,12 @@ td_coming *td_coming_new(td_place *place, uint64_t id) {
     return c;
 }
 
+td_coming *td_coming_later(td_obj *obj) {
+    td_coming *c = td_coming_new(obj->place, 0);
+    if (c) c->from = td_obj_ref(obj);
+    return c;
+}
+
 td_coming *td_coming_ref(td_coming *c) {
     c->refs++;
     return c;
@@ -78,6 +84,7 @@ void td_coming_unref(td_coming **cp) {
     *cp = NULL;
     if (c == NULL || --c->refs > 0) return;
     td_tensor_unref(&c->t);
+    td_obj_unref(&c->from);
     td_place_unref(&c->place);
     td_free(c);
 }

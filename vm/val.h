@@ -35,6 +35,8 @@ typedef struct td_coming {
     int refs;
     td_place *place; /* counted */
     uint64_t id;     /* the place's own key for it */
+    td_obj *from;    /* counted; not asked for yet: the first look asks (and if none comes, the object
+                        is freed there like any other) */
     bool done;
     td_tensor *t;    /* when done and well */
     td_err err;      /* when done and failed */
@@ -75,6 +77,8 @@ void td_obj_unref(td_obj **o);
 uint64_t td_obj_fresh_id(void);
 
 td_coming *td_coming_new(td_place *place, uint64_t id);
+/* A value that is fetched from obj when somebody looks at it first. */
+td_coming *td_coming_later(td_obj *obj);
 td_coming *td_coming_ref(td_coming *c);
 void td_coming_unref(td_coming **c);
 

@@ -14,7 +14,8 @@ typedef enum td_event {
     TD_EV_FRAME,   /* *frame, *n: allocated with td_new_bytes, the caller frees it */
     TD_EV_UP,      /* a connection is there (first, or again): say hello */
     TD_EV_TIMEOUT, /* nothing within the time given */
-    TD_EV_DOWN     /* the connection has been lost for longer than the grace time */
+    TD_EV_DOWN     /* the connection has been lost for longer than the grace time; said by every call
+                      until it is UP again */
 } td_event;
 
 typedef struct td_transport {
@@ -25,7 +26,8 @@ typedef struct td_transport {
      * DENIED: "alice refused this key"). */
     td_event (*recv)(void *ctx, int wait_ms, void **frame, size_t *n, td_err *err);
     void (*close)(void *ctx);
-    bool immediate; /* a direct call: frees need no timer */
+    /* Drops the connection; a new one is made at once, TD_EV_UP tells of it. */
+    void (*reconnect)(void *ctx);
 } td_transport;
 
 typedef struct td_session td_session; /* a td_place: cast with td_session_place */
@@ -47,6 +49,8 @@ typedef struct td_session_hooks {
 /* Takes over the transport (closes it at the end, and on failure). Nothing is sent yet. */
 td_session *td_session_new(const char *name, const td_transport *transport,
                            const td_session_hooks *hooks, td_err *err);
+/* Waits until the worker has answered, at most wait_ms; the place then bears the worker's own name. */
+int td_session_open(td_session *s, int wait_ms, td_err *err);
 td_place *td_session_place(td_session *s);
 td_session *td_session_of(td_place *p); /* NULL when the place is no session (a tracer) */
 td_session_stats td_session_get_stats(td_session *s);
@@ -77,7 +81,10 @@ int td_session_ping(td_session *s, double *ms, td_err *err);
 
 /* From a timer, at most every 100 ms: sends frees that have waited long enough. */
 void td_session_tick(td_session *s, int64_t now_ms);
-/* Drops the connection and makes it anew: objects stay there meanwhile. */
+/* Drops the connection; the next wait makes it anew. Objects stay there meanwhile. */
 int td_session_disconnect(td_session *s, td_err *err);
+/* Says goodbye: the worker may free everything. What still waits fails; the place itself lives on until its
+ * last reference goes. */
+void td_session_end(td_session *s);
 
 #endif

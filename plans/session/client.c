@@ -1,0 +1,350 @@
+/* A client's session: sending batches, waiting for replies, connections that come and go. */
+#include "plans/session/client.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "plans/session/session.h"
+#include "runtime/mem.h"
+
+#define LETTER_MAX ((size_t)8 << 30) /* of a reply: what the scientist asked for himself */
+#define LOOK_MS 100                  /* how often a wait looks for an interrupt */
+#define FREE_AFTER_MS 500
+
+int64_t td_now_ms(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+void td_session_lock(td_session *s) { pthread_mutex_lock(&s->lock); }
+void td_session_unlock(td_session *s) { pthread_mutex_unlock(&s->lock); }
+
+td_session *td_session_new(const char *name, const td_transport *transport,
+                           const td_session_hooks *hooks, td_err *err) {
+    td_session *s = sodium_init() >= 0 ? td_new(td_session) : NULL;
+    if (s) {
+        randombytes_buf(s->id, sizeof s->id);
+        s->link = td_link_new(s->id, LETTER_MAX, err);
+    }
+    if (s == NULL || s->link == NULL) {
+        td_free(s);
+        transport->close(transport->ctx);
+        td_fail(err, TD_E_MEMORY, "", "out of memory");
+        return NULL;
+    }
+    pthread_mutexattr_t recursive;
+    pthread_mutexattr_init(&recursive);
+    pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(&s->lock, &recursive);
+    pthread_mutexattr_destroy(&recursive);
+    s->place.ops = &td_session_place_ops;
+    s->place.refs = 1;
+    snprintf(s->place.name, sizeof s->place.name, "%s", name);
+    s->transport = *transport;
+    if (hooks) s->hooks = *hooks;
+    s->sent_tail = &s->sent;
+    td_link_reset(s->link); /* silent until the worker has said hello */
+    return s;
+}
+
+td_place *td_session_place(td_session *s) { return &s->place; }
+
+td_session *td_session_of(td_place *p) {
+    return p && p->ops == &td_session_place_ops ? (td_session *)p : NULL;
+}
+
+td_session_stats td_session_get_stats(td_session *s) {
+    td_session_lock(s);
+    td_session_stats stats = s->stats;
+    td_session_unlock(s);
+    return stats;
+}
+
+/* ---- frames ---- */
+
+static int send_frame(td_session *s, td_err *err) {
+    if (s->frame.failed) return td_fail(err, TD_E_MEMORY, "", "out of memory");
+    s->stats.frames_out++;
+    s->stats.bytes_out += s->frame.size;
+    return s->transport.send(s->transport.ctx, s->frame.data, s->frame.size, err);
+}
+
+static int send_simple(td_session *s, td_frame_type type, uint64_t mark, td_err *err) {
+    td_frame f = {.type = type, .n = mark};
+    memcpy(f.session, s->id, sizeof f.session);
+    if (type == TD_FRAME_HELLO) f.ack = td_link_wanted(s->link);
+    s->frame.size = 0;
+    td_frame_write(&f, &s->frame);
+    return send_frame(s, err);
+}
+
+/* Gives the transport whatever the link wants sent. */
+static int pump_out(td_session *s, td_err *err) {
+    int rc = 0;
+    while (rc == 0 && s->welcomed && td_link_next(s->link, td_now_ms(), &s->frame))
+        rc = send_frame(s, err);
+    return rc;
+}
+
+int td_session_flush(td_session *s, td_err *err) {
+    td_session_lock(s);
+    td_batch *b = s->open;
+    int rc = 0;
+    if (b) {
+        td_letter letter = {.kind = TD_LETTER_BATCH, .head_bytes = s->records.size};
+        td_put_bytes(&s->records, s->bulk.data, s->bulk.size);
+        letter.bytes = s->records.data;
+        letter.size = s->records.size;
+        bool failed = s->records.failed;
+        s->records = (td_writer){0};
+        s->names.count = 0;
+        s->worth_sending = false;
+        s->dead_since_ms = 0;
+        if (s->bulk.room > ((size_t)8 << 20)) td_writer_free(&s->bulk);
+        s->bulk.size = 0;
+        s->open = NULL;
+        *s->sent_tail = b;
+        s->sent_tail = &b->next;
+        s->stats.batches++;
+        rc = failed ? td_fail(err, TD_E_MEMORY, "", "out of memory")
+                    : td_link_send(s->link, &letter, err);
+    }
+    if (rc == 0) rc = pump_out(s, err);
+    td_session_unlock(s);
+    return rc;
+}
+
+/* The worker knows nothing of what was: everything that waits for it fails. */
+static void lose(td_session *s, const td_err *why) {
+    td_session_fail_all(s, why);
+    td_link_restart(s->link);
+    td_idmap_free(&s->explicit_ids);
+}
+
+static int take_welcome(td_session *s, const td_frame *f, td_err *err) {
+    snprintf(s->place.name, sizeof s->place.name, "%s", f->name);
+    int rc = 0;
+    if (f->fresh && s->met) {
+        rc = td_fail(err, TD_E_GONE, "", "%s has begun anew; what was there is gone", f->name);
+        lose(s, err);
+    }
+    s->met = s->welcomed = true;
+    td_err ignored;
+    int linked = td_link_frame(s->link, f, td_now_ms(), rc ? &ignored : err);
+    return rc ? rc : linked;
+}
+
+static int take_error(td_session *s, const td_frame *f, td_err *err) {
+    *err = f->err;
+    if (f->err.code == TD_E_GONE) { /* the session's process: a new one comes with the next HELLO */
+        lose(s, &f->err);
+        s->welcomed = s->met = false;
+        td_link_reset(s->link);
+        td_err ignored;
+        send_simple(s, TD_FRAME_HELLO, 0, &ignored);
+    } else {
+        td_session_fail_all(s, &f->err);
+    }
+    return f->err.code;
+}
+
+static int take_frame(td_session *s, const void *bytes, size_t n, td_err *err) {
+    td_frame f;
+    s->stats.frames_in++;
+    s->stats.bytes_in += n;
+    int rc = td_frame_parse(bytes, n, &f, err);
+    if (rc) return rc;
+    if (memcmp(f.session, s->id, sizeof s->id) != 0) return 0; /* of a session that was before */
+    switch (f.type) {
+    case TD_FRAME_WELCOME: return take_welcome(s, &f, err);
+    case TD_FRAME_PONG: s->pong = f.n; return 0;
+    case TD_FRAME_ERROR: return take_error(s, &f, err);
+    case TD_FRAME_DATA:
+    case TD_FRAME_ACK: rc = td_link_frame(s->link, &f, td_now_ms(), err); break;
+    default: return td_fail(err, TD_E_PROTOCOL, "", "%s sent a frame of type %d", s->place.name, f.type);
+    }
+    td_letter letter;
+    while (rc == 0 && td_link_letter(s->link, &letter)) {
+        rc = td_session_take_reply(s, &letter, err);
+        td_free(letter.bytes);
+    }
+    return rc;
+}
+
+/* One event. The lock is held once by the caller and let go while the transport waits. */
+static int turn(td_session *s, int wait_ms, td_err *err) {
+    void *frame = NULL;
+    size_t n = 0;
+    td_session_unlock(s);
+    td_event e = s->transport.recv(s->transport.ctx, wait_ms, &frame, &n, err);
+    td_session_lock(s);
+    int rc = 0;
+    switch (e) {
+    case TD_EV_FRAME:
+        rc = take_frame(s, frame, n, err);
+        td_free(frame);
+        break;
+    case TD_EV_UP:
+        s->welcomed = false;
+        td_link_reset(s->link);
+        rc = send_simple(s, TD_FRAME_HELLO, 0, err);
+        break;
+    case TD_EV_DOWN: /* nothing is forgotten: should the worker come back, all goes on from here */
+        s->welcomed = false;
+        td_link_reset(s->link);
+        rc = err->code;
+        break;
+    case TD_EV_TIMEOUT: break;
+    }
+    return rc ? rc : pump_out(s, err);
+}
+
+/* Turns until *done, with interrupts and a time limit (0: none). Errors of the connection end it. */
+static int turn_until(td_session *s, const bool *done, int wait_ms, const char *call, td_err *err) {
+    int64_t end = wait_ms > 0 ? td_now_ms() + wait_ms : 0;
+    while (!*done) {
+        int64_t left = end ? end - td_now_ms() : LOOK_MS;
+        if (left <= 0) {
+            td_fail(err, TD_E_TIMEOUT, call, "%s has not answered within %d ms", s->place.name,
+                    wait_ms);
+            return TD_E_TIMEOUT;
+        }
+        int rc = turn(s, left < LOOK_MS ? (int)left : LOOK_MS, err);
+        if (rc) return rc;
+        if (!*done && s->hooks.interrupted && s->hooks.interrupted())
+            return td_fail(err, TD_E_INTERRUPTED, call, "interrupted while waiting for %s",
+                           s->place.name);
+    }
+    return 0;
+}
+
+/* The first error since the last wait, told once. */
+static int first_error(td_session *s, td_err *err) {
+    if (s->first_error.code == 0) return 0;
+    *err = s->first_error;
+    s->first_error.code = 0;
+    return err->code;
+}
+
+static void before_waiting(td_session *s) {
+    s->stats.waits++;
+    if (s->hooks.idle) s->hooks.idle(s->hooks.ctx);
+}
+
+int td_session_wait_for(td_session *s, td_coming *c, td_err *err) {
+    td_session_lock(s);
+    td_coming_ref(c);
+    int rc = td_session_flush(s, err);
+    if (rc == 0) before_waiting(s);
+    if (rc == 0) rc = turn_until(s, &c->done, 0, "", err);
+    if (rc == 0) rc = first_error(s, err);
+    td_coming_unref(&c);
+    td_session_unlock(s);
+    return rc;
+}
+
+int td_session_wait(td_session *s, td_err *err) {
+    td_session_lock(s);
+    int rc = td_session_flush(s, err);
+    bool none = s->sent == NULL;
+    if (rc == 0 && !none) before_waiting(s);
+    while (rc == 0 && s->sent) {
+        const td_batch *b = s->sent;
+        rc = turn(s, LOOK_MS, err);
+        if (rc == 0 && s->sent == b && s->hooks.interrupted && s->hooks.interrupted())
+            rc = td_fail(err, TD_E_INTERRUPTED, "", "interrupted while waiting for %s", s->place.name);
+    }
+    if (rc == 0) rc = first_error(s, err);
+    td_session_unlock(s);
+    return rc;
+}
+
+/* A question is on the caller's stack: it must not stay in the table when the wait is given up. */
+int td_session_ask(td_session *s, td_question *q, td_err *err) {
+    int rc = td_record_end(s, err);
+    if (rc == 0) rc = td_session_flush(s, err);
+    if (rc == 0) before_waiting(s);
+    if (rc == 0) rc = turn_until(s, &q->done, 0, "", err);
+    td_free(td_idmap_remove(&s->awaited, q->key));
+    if (rc == 0) rc = first_error(s, err);
+    if (rc == 0 && q->err.code) {
+        *err = q->err;
+        rc = err->code;
+    }
+    if (rc) td_free(q->list);
+    return rc;
+}
+
+/* ---- connections ---- */
+
+int td_session_open(td_session *s, int wait_ms, td_err *err) {
+    td_session_lock(s);
+    int rc = turn_until(s, &s->welcomed, wait_ms, "connect", err);
+    td_session_unlock(s);
+    return rc;
+}
+
+int td_session_ping(td_session *s, double *ms, td_err *err) {
+    struct timespec a, b;
+    td_session_lock(s);
+    int rc = turn_until(s, &s->welcomed, 0, "ping", err);
+    uint64_t mark = ++s->ping;
+    clock_gettime(CLOCK_MONOTONIC, &a);
+    if (rc == 0) rc = send_simple(s, TD_FRAME_PING, mark, err);
+    while (rc == 0 && s->pong != mark) rc = turn(s, LOOK_MS, err);
+    clock_gettime(CLOCK_MONOTONIC, &b);
+    *ms = (double)(b.tv_sec - a.tv_sec) * 1e3 + (double)(b.tv_nsec - a.tv_nsec) * 1e-6;
+    td_session_unlock(s);
+    return rc;
+}
+
+void td_session_tick(td_session *s, int64_t now_ms) {
+    td_err ignored;
+    if (pthread_mutex_trylock(&s->lock) != 0) return;
+    if (s->dead_since_ms && now_ms - s->dead_since_ms >= FREE_AFTER_MS)
+        td_session_flush(s, &ignored);
+    else
+        pump_out(s, &ignored);
+    td_session_unlock(s);
+}
+
+int td_session_disconnect(td_session *s, td_err *err) {
+    td_session_lock(s);
+    int rc = td_session_flush(s, err);
+    s->welcomed = false;
+    td_link_reset(s->link);
+    td_session_unlock(s);
+    s->transport.reconnect(s->transport.ctx);
+    return rc;
+}
+
+void td_session_end(td_session *s) {
+    td_err ended, ignored;
+    td_fail(&ended, TD_E_STATE, "", "the session with %s has ended", s->place.name);
+    td_session_lock(s);
+    if (!s->ended) send_simple(s, TD_FRAME_BYE, 0, &ignored);
+    s->ended = true;
+    td_session_fail_all(s, &ended);
+    td_session_unlock(s);
+}
+
+void td_session_destroy(td_session *s) {
+    s->place.refs = 1; /* what is awaited holds references of the place */
+    td_session_end(s);
+    s->transport.close(s->transport.ctx); /* joins the thread that may call td_session_tick */
+    td_link_free(&s->link);
+    td_writer_free(&s->frame);
+    td_writer_free(&s->records);
+    td_writer_free(&s->bulk);
+    td_op_names_free(&s->names);
+    td_idmap_free(&s->awaited);
+    td_idmap_free(&s->explicit_ids);
+    for (size_t i = 0; i < s->line_count; i++) td_free(s->lines[i]);
+    td_free(s->lines);
+    td_free(s->failures);
+    pthread_mutex_destroy(&s->lock);
+    td_free(s);
+}

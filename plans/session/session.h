@@ -1,0 +1,90 @@
+/* A client session's inside, shared by recording (record.c), waiting (client.c) and replies (reply.c). */
+#ifndef TD_SESSION_INSIDE_H
+#define TD_SESSION_INSIDE_H
+
+#include <pthread.h>
+
+#include "plans/session/client.h"
+#include "plans/session/idmap.h"
+
+/* A batch that has been written, or is being: which line of the script recorded each of its records. */
+typedef struct td_batch {
+    struct td_batch *next;
+    uint64_t number;
+    uint32_t *line; /* per record: index + 1 into the session's lines; 0: none */
+    size_t count, room;
+} td_batch;
+
+/* A question whose answer somebody waits for. Lives on that caller's stack. */
+typedef struct td_question {
+    uint64_t key;
+    bool done;
+    td_err err;
+    td_about *list; /* the answer */
+    int count;
+} td_question;
+
+typedef enum td_awaited_kind { TD_AWAIT_TENSOR, TD_AWAIT_QUESTION } td_awaited_kind;
+typedef struct td_awaited {
+    td_awaited_kind kind;
+    td_coming *coming;     /* counted */
+    td_question *question;
+    uint64_t batch; /* in which it was asked */
+} td_awaited;
+
+struct td_session {
+    td_place place; /* first: a session is a place */
+    pthread_mutex_t lock;
+    td_transport transport;
+    td_session_hooks hooks;
+    unsigned char id[TD_SESSION_BYTES];
+    td_link *link;
+    bool welcomed; /* the worker has answered HELLO on this connection */
+    bool ended;    /* goodbye has been said */
+    bool met;      /* it ever has: a fresh WELCOME then means that it forgot us */
+    td_writer frame;
+
+    /* the batch that is being written */
+    td_writer records, bulk;
+    td_op_names names;
+    td_batch *open;
+    bool worth_sending; /* something else than frees is in it */
+    int64_t dead_since_ms; /* when the first free was written, 0: none */
+
+    td_batch *sent, **sent_tail; /* waiting for their replies, oldest first */
+    uint64_t last_number;
+    td_idmap awaited;  /* key -> td_awaited */
+    td_idmap explicit_ids; /* ids that were asked for and are in use there */
+
+    char **lines; /* every line of a script that recorded something, once */
+    size_t line_count, line_room;
+    td_failure *failures; /* told by replies, with err.where filled in; the newest few hundred */
+    size_t failure_count;
+    td_err first_error; /* since the last wait */
+    uint64_t pong, ping; /* marks of the last one that came back, and went out */
+    td_session_stats stats;
+};
+
+#define TD_FAILURES_KEPT 256
+
+int64_t td_now_ms(void); /* a monotonic clock */
+void td_session_lock(td_session *s);
+void td_session_unlock(td_session *s);
+/* Begins a record in the open batch: its kind, and the script's line. */
+int td_record_begin(td_session *s, td_record kind, td_err *err);
+/* After a record: memory errors, and sending early when a lot has gathered. */
+int td_record_end(td_session *s, td_err *err);
+int td_await(td_session *s, uint64_t key, td_coming *coming, td_question *question, td_err *err);
+/* Takes a reply apart. */
+int td_session_take_reply(td_session *s, const td_letter *letter, td_err *err);
+/* Everything that is awaited fails with err, and so do batches under way. */
+void td_session_fail_all(td_session *s, const td_err *err);
+/* Flushes and waits for one question, at most wait_ms (0: for ever). */
+int td_session_ask(td_session *s, td_question *q, td_err *err);
+
+/* What a place needs of client.c. */
+int td_session_wait_for(td_session *s, td_coming *c, td_err *err);
+void td_session_destroy(td_session *s);
+extern const td_place_ops td_session_place_ops;
+
+#endif

@@ -1,0 +1,328 @@
+/* Workers as Lua sees them: the userdata of a session and its methods. What tensors get from it is in
+ * tdl_pointer.c. */
+#include "plans/session/tdl_worker.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "plans/session/tdl_pointer.h"
+#include "plans/session/virtual.h"
+#include "runtime/mem.h"
+
+#define WORKER "tide.worker"
+
+static td_session *test_worker(lua_State *L, int idx) {
+    td_session **slot = luaL_testudata(L, idx, WORKER);
+    return slot ? *slot : NULL;
+}
+
+td_session *tdl_check_worker(lua_State *L, int idx, const char *call) {
+    td_session *s = test_worker(L, idx);
+    if (s) return s;
+    if (luaL_testudata(L, idx, WORKER))
+        tdl_fail(L, TD_E_STATE, call, "the worker's session has been closed");
+    tdl_fail(L, TD_E_ARGUMENT, call, "wants a worker, got %s", luaL_typename(L, idx));
+    return NULL;
+}
+
+/* ---- hooks of the session ---- */
+
+static void hook_where(char *text, size_t size) {
+    lua_State *L = tdl_current();
+    text[0] = 0;
+    if (L) tdl_user_line(L, text, size);
+}
+
+static void hook_idle(void *ctx) {
+    (void)ctx;
+    lua_State *L = tdl_current();
+    if (L) tdl_collect(L, true);
+}
+
+/* ---- methods ---- */
+
+static void push_tags(lua_State *L, const td_tags *tags) {
+    lua_createtable(L, tags->count, 0);
+    for (int i = 0; i < tags->count; i++) {
+        lua_pushstring(L, tags->tag[i]);
+        lua_rawseti(L, -2, i + 1);
+    }
+}
+
+static void push_about(lua_State *L, const td_about *a) {
+    size_t bytes = 0;
+    td_shape_bytes(&a->meta.shape, a->meta.dtype, &bytes, NULL);
+    lua_createtable(L, 0, 6);
+    lua_pushinteger(L, (lua_Integer)a->id);
+    lua_setfield(L, -2, "id");
+    lua_pushstring(L, td_dtype_name(a->meta.dtype));
+    lua_setfield(L, -2, "dtype");
+    lua_createtable(L, a->meta.shape.ndim, 0);
+    for (int i = 0; i < a->meta.shape.ndim; i++) {
+        lua_pushinteger(L, a->meta.shape.dim[i]);
+        lua_rawseti(L, -2, i + 1);
+    }
+    lua_setfield(L, -2, "size");
+    lua_pushinteger(L, (lua_Integer)bytes);
+    lua_setfield(L, -2, "bytes");
+    push_tags(L, &a->tags);
+    lua_setfield(L, -2, "tags");
+    lua_pushstring(L, a->tags.description);
+    lua_setfield(L, -2, "description");
+}
+
+/* A list in a userdata of its own, so that an error half way through does not lose it. [-0, +1, m] */
+typedef struct about_list {
+    td_about *item;
+    int count;
+} about_list;
+
+static int about_gc(lua_State *L) {
+    about_list *l = lua_touserdata(L, 1);
+    td_free(l->item);
+    l->item = NULL;
+    return 0;
+}
+
+static about_list *push_list(lua_State *L) {
+    about_list *l = lua_newuserdatauv(L, sizeof *l, 0);
+    *l = (about_list){0};
+    if (luaL_newmetatable(L, "tide.about")) {
+        lua_pushcfunction(L, about_gc);
+        lua_setfield(L, -2, "__gc");
+    }
+    lua_setmetatable(L, -2);
+    return l;
+}
+
+static int worker_objects(lua_State *L) {
+    td_session *s = tdl_check_worker(L, 1, "objects");
+    td_err err = {0};
+    about_list *l = push_list(L);
+    if (td_session_objects(s, &l->item, &l->count, &err)) return tdl_raise(L, &err);
+    lua_createtable(L, l->count, 0);
+    for (int i = 0; i < l->count; i++) {
+        push_about(L, &l->item[i]);
+        lua_rawseti(L, -2, i + 1);
+    }
+    return 1;
+}
+
+/* A hit is a pointer; one on a data set is bob:dataset(name), made by the library's hook. */
+static void push_hit(lua_State *L, td_session *s, const td_about *a) {
+    if (a->dataset[0]) {
+        lua_getfield(L, 1, "dataset");
+        lua_pushvalue(L, 1);
+        lua_pushstring(L, a->dataset);
+        lua_call(L, 2, 1);
+        return;
+    }
+    td_err err = {0};
+    td_val **slot = tdl_push_slot(L);
+    *slot = td_val_away(td_session_adopt(s, a), &a->meta, &err);
+    if (*slot == NULL) {
+        if (err.code == 0) td_fail(&err, TD_E_MEMORY, "search", "out of memory");
+        tdl_raise(L, &err);
+    }
+    tdl_set_val_tags(*slot, &a->tags);
+}
+
+/* bob:search("#a", "#b") or bob:search{"#a", "#b"}: what bears all of them. */
+static int worker_search(lua_State *L) {
+    td_session *s = tdl_check_worker(L, 1, "search");
+    td_tags tags = {0};
+    tdl_take_tags(L, 2, &tags, "search");
+    td_err err = {0};
+    about_list *l = push_list(L);
+    if (td_session_search(s, &tags, &l->item, &l->count, &err)) return tdl_raise(L, &err);
+    lua_createtable(L, l->count, 0);
+    for (int i = 0; i < l->count; i++) {
+        push_hit(L, s, &l->item[i]);
+        lua_rawseti(L, -2, i + 1);
+    }
+    return 1;
+}
+
+/* Tensors of a data set: x, y (or nil), tags. The library's `dataset` makes an object of them. */
+static int worker_rows(lua_State *L) {
+    td_session *s = tdl_check_worker(L, 1, "dataset");
+    const char *name = luaL_checkstring(L, 2);
+    if (strlen(name) >= TD_NAME_BYTES)
+        return tdl_fail(L, TD_E_ARGUMENT, "dataset", "a name of %d bytes, at most %d go",
+                        (int)strlen(name), TD_NAME_BYTES - 1);
+    td_val **x = tdl_push_slot(L), **y = tdl_push_slot(L);
+    td_about about[2];
+    td_obj *ox, *oy;
+    td_err err = {0};
+    if (td_session_dataset(s, name, &ox, &about[0], &oy, &about[1], &err)) return tdl_raise(L, &err);
+    *x = td_val_away(ox, &about[0].meta, &err);
+    if (oy) *y = td_val_away(oy, &about[1].meta, &err);
+    if (*x == NULL || (oy && *y == NULL)) return tdl_raise(L, &err);
+    if (oy == NULL) {
+        lua_pop(L, 1);
+        lua_pushnil(L);
+    }
+    push_tags(L, &about[0].tags);
+    return 3;
+}
+
+static int worker_ping(lua_State *L) {
+    td_session *s = tdl_check_worker(L, 1, "ping");
+    td_err err = {0};
+    double ms = 0;
+    if (td_session_ping(s, &ms, &err)) return tdl_raise(L, &err);
+    lua_pushnumber(L, ms);
+    return 1;
+}
+
+static int worker_clear(lua_State *L) {
+    td_session *s = tdl_check_worker(L, 1, "clear");
+    td_err err = {0};
+    if (td_session_clear(s, &err) || td_session_wait(s, &err)) return tdl_raise(L, &err);
+    lua_settop(L, 1);
+    return 1;
+}
+
+static int worker_flush(lua_State *L) {
+    td_err err = {0};
+    if (td_session_flush(tdl_check_worker(L, 1, "flush"), &err)) return tdl_raise(L, &err);
+    lua_settop(L, 1);
+    return 1;
+}
+
+static int worker_wait(lua_State *L) {
+    td_err err = {0};
+    if (td_session_wait(tdl_check_worker(L, 1, "wait"), &err)) return tdl_raise(L, &err);
+    lua_settop(L, 1);
+    return 1;
+}
+
+static int worker_stats(lua_State *L) {
+    td_session_stats st = td_session_get_stats(tdl_check_worker(L, 1, "stats"));
+    const struct {
+        const char *name;
+        uint64_t value;
+    } field[] = {{"batches", st.batches},       {"waits", st.waits},
+                 {"operations", st.ops},        {"messages_out", st.frames_out},
+                 {"messages_in", st.frames_in}, {"bytes_out", st.bytes_out},
+                 {"bytes_in", st.bytes_in}};
+    lua_createtable(L, 0, 7);
+    for (size_t i = 0; i < sizeof field / sizeof *field; i++) {
+        lua_pushinteger(L, (lua_Integer)field[i].value);
+        lua_setfield(L, -2, field[i].name);
+    }
+    return 1;
+}
+
+static int worker_disconnect(lua_State *L) {
+    td_err err = {0};
+    if (td_session_disconnect(tdl_check_worker(L, 1, "disconnect"), &err)) return tdl_raise(L, &err);
+    lua_settop(L, 1);
+    return 1;
+}
+
+static int worker_connect(lua_State *L) {
+    td_err err = {0};
+    if (td_session_open(tdl_check_worker(L, 1, "connect"), 3000, &err)) return tdl_raise(L, &err);
+    lua_settop(L, 1);
+    return 1;
+}
+
+static int worker_close(lua_State *L) {
+    td_session **slot = luaL_checkudata(L, 1, WORKER);
+    if (*slot) {
+        td_place *p = td_session_place(*slot);
+        td_session_end(*slot);
+        td_place_unref(&p);
+        *slot = NULL;
+    }
+    return 0;
+}
+
+static int worker_tostring(lua_State *L) {
+    td_session *s = test_worker(L, 1);
+    lua_pushfstring(L, "<worker %s>", s ? td_session_place(s)->name : "closed");
+    return 1;
+}
+
+/* Methods from the table at upvalue 1; `name` is a field. Looks at nothing remote. */
+static int worker_index(lua_State *L) {
+    const char *key = lua_tostring(L, 2);
+    if (key && strcmp(key, "name") == 0) {
+        td_session *s = test_worker(L, 1);
+        lua_pushstring(L, s ? td_session_place(s)->name : "closed");
+        return 1;
+    }
+    lua_pushvalue(L, 2);
+    lua_gettable(L, lua_upvalueindex(1));
+    return 1;
+}
+
+static const luaL_Reg methods[] = {
+    {"objects", worker_objects}, {"search", worker_search}, {"ping", worker_ping},
+    {"clear", worker_clear},     {"flush", worker_flush},   {"wait", worker_wait},
+    {"stats", worker_stats},     {"close", worker_close},   {"disconnect", worker_disconnect},
+    {"connect", worker_connect}, {"rows", worker_rows},     {NULL, NULL}};
+
+void tdl_push_session(lua_State *L, const char *name, const td_transport *transport) {
+    td_session_hooks hooks = {
+        .where = hook_where, .idle = hook_idle, .interrupted = tdl_is_interrupted};
+    td_session **slot = lua_newuserdatauv(L, sizeof *slot, 1);
+    *slot = NULL;
+    luaL_setmetatable(L, WORKER);
+    td_err err = {0};
+    *slot = td_session_new(name, transport, &hooks, &err);
+    if (*slot == NULL) tdl_raise(L, &err);
+    tdl_set_place(L, td_session_place(*slot), lua_gettop(L));
+}
+
+/* tide.VirtualWorker("bob"): one of the same name is the same worker. */
+static int virtual_worker(lua_State *L) {
+    const char *name = luaL_checkstring(L, 1);
+    if (name[0] == 0 || strlen(name) >= TD_NAME_BYTES)
+        return tdl_fail(L, TD_E_ARGUMENT, "VirtualWorker", "a name has 1 to %d bytes, got %d",
+                        TD_NAME_BYTES - 1, (int)strlen(name));
+    lua_pushvalue(L, 1);
+    if (lua_rawget(L, lua_upvalueindex(1)) == LUA_TUSERDATA && test_worker(L, -1)) return 1;
+    lua_pop(L, 1);
+    td_transport transport;
+    td_err err = {0};
+    if (td_virtual_new(name, &transport, &err)) return tdl_raise(L, &err);
+    tdl_push_session(L, name, &transport);
+    if (td_session_open(tdl_check_worker(L, -1, "VirtualWorker"), 1000, &err)) return tdl_raise(L, &err);
+    lua_pushvalue(L, 1);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, lua_upvalueindex(1));
+    return 1;
+}
+
+/* The table of workers by name keeps none alive. */
+static void push_weak_table(lua_State *L) {
+    lua_newtable(L);
+    lua_newtable(L);
+    lua_pushliteral(L, "v");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+}
+
+void tdl_open_workers(lua_State *L) {
+    int top = lua_gettop(L);
+    luaL_newmetatable(L, WORKER);
+    lua_newtable(L);
+    luaL_setfuncs(L, methods, 0);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -3, "methods"); /* for the library's Lua files, help and completion */
+    lua_pushcclosure(L, worker_index, 1);
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, worker_close);
+    lua_setfield(L, -2, "__gc");
+    lua_pushcfunction(L, worker_tostring);
+    lua_setfield(L, -2, "__tostring");
+    lua_getglobal(L, "tide");
+    push_weak_table(L);
+    lua_pushcclosure(L, virtual_worker, 1);
+    lua_setfield(L, -2, "VirtualWorker");
+    tdl_open_pointers(L);
+    tdl_require(L, "plans/session/pointers.lua");
+    lua_settop(L, top);
+}
