@@ -51,8 +51,8 @@ int td_table_add(td_table *t, const char *name, td_tensor **x, td_err *err) {
 }
 
 int td_table_add_meta(td_table *t, const char *key, const char *value, td_err *err) {
-    td_meta m = {td_strdup(key), td_strdup(value)};
-    td_meta *meta = grow(t->meta, t->metas, sizeof *meta);
+    td_note m = {td_strdup(key), td_strdup(value)};
+    td_note *meta = grow(t->meta, t->metas, sizeof *meta);
     if (meta) t->meta = meta;
     if (meta == NULL || m.key == NULL || m.value == NULL) {
         td_free(m.key);

@@ -22,15 +22,15 @@ typedef struct td_entry {
     size_t categories;
 } td_entry;
 
-typedef struct td_meta {
+typedef struct td_note {
     char *key, *value;
-} td_meta;
+} td_note;
 
 typedef struct td_table {
     const char *format; /* "idx", "npy", "npz", "csv", "safetensors" */
     td_entry *entry;    /* in the file's order; names are different */
     size_t count;
-    td_meta *meta; /* safetensors' __metadata__, in the file's order */
+    td_note *meta; /* safetensors' __metadata__, in the file's order */
     size_t metas;
     size_t bytes; /* of all tensors together */
 } td_table;
