@@ -1,0 +1,131 @@
+/* The process of one session: td_host between two ends of a pipe. */
+#include "net/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "runtime/mem.h"
+
+#define BUSY_MS 100   /* how often the link is asked for what its clock makes due: shortly after traffic */
+#define IDLE_MS 1000  /* and when there has been none for a while */
+#define CALM_AFTER_MS 3000
+
+static int64_t now_ms(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+bool td_child_enter(int pipe, const td_child_plan *plan) {
+    struct rlimit none = {0, 0};
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    bool well = prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+                setrlimit(RLIMIT_CORE, &none) == 0 && null >= 0 && dup2(null, 0) == 0 &&
+                dup2(null, 1) == 1 && (pipe == TD_CHILD_FD || dup2(pipe, TD_CHILD_FD) == TD_CHILD_FD) &&
+                close_range(TD_CHILD_FD + 1, ~0u, 0) == 0;
+    size_t limit;
+    if (!td_add_size(td_data_live_bytes(), plan->memory_bytes, &limit)) limit = SIZE_MAX;
+    td_data_set_limit(limit);
+    return well;
+}
+
+/* ---- frames over the pipe; this end may block, the supervisor's never does ---- */
+
+static bool read_all(void *bytes, size_t size) {
+    for (size_t have = 0; have < size;) {
+        ssize_t n = read(TD_CHILD_FD, (unsigned char *)bytes + have, size - have);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return false;
+        have += (size_t)n;
+    }
+    return true;
+}
+
+static bool write_frame(const td_writer *w) {
+    unsigned char head[4] = {(unsigned char)w->size, (unsigned char)(w->size >> 8),
+                             (unsigned char)(w->size >> 16), (unsigned char)(w->size >> 24)};
+    for (size_t done = 0; done < 4 + w->size;) {
+        size_t of_head = done < 4 ? done : 4, body = done - of_head;
+        struct iovec part[2] = {{head + of_head, 4 - of_head}, {w->data + body, w->size - body}};
+        struct msghdr h = {.msg_iov = part, .msg_iovlen = 2};
+        ssize_t n = sendmsg(TD_CHILD_FD, &h, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return false;
+        done += (size_t)n;
+    }
+    return true;
+}
+
+typedef struct child {
+    td_host *host;
+    unsigned char session[TD_SESSION_BYTES];
+    unsigned char *frame; /* TD_FRAME_MAX bytes */
+    td_writer out;
+} child;
+
+static td_child_exit send_due(child *c) {
+    while (td_host_next(c->host, now_ms(), &c->out)) {
+        if (c->out.failed) return TD_CHILD_NO_MEMORY;
+        if (!write_frame(&c->out)) return TD_CHILD_NO_PIPE;
+    }
+    return TD_CHILD_DONE;
+}
+
+/* A frame that the host refused: the client is told. */
+static td_child_exit send_refusal(child *c, const td_err *err) {
+    td_frame f = {.type = TD_FRAME_ERROR, .err = *err};
+    memcpy(f.session, c->session, sizeof f.session);
+    c->out.size = 0;
+    td_frame_write(&f, &c->out);
+    if (c->out.failed) return TD_CHILD_NO_MEMORY;
+    return write_frame(&c->out) ? TD_CHILD_DONE : TD_CHILD_NO_PIPE;
+}
+
+/* Takes in one frame; false: *how says why the process ends. */
+static bool take_frame(child *c, td_child_exit *how) {
+    unsigned char head[4];
+    td_err err = {0};
+    *how = TD_CHILD_DONE;
+    if (!read_all(head, 4)) return false;
+    size_t size = (size_t)head[0] | (size_t)head[1] << 8 | (size_t)head[2] << 16 | (size_t)head[3] << 24;
+    if (size == 0 || size > TD_FRAME_MAX) {
+        *how = TD_CHILD_NO_PIPE;
+        return false;
+    }
+    if (!read_all(c->frame, size)) return false;
+    if (td_host_frame(c->host, c->frame, size, now_ms(), &err)) *how = send_refusal(c, &err);
+    if (*how == TD_CHILD_DONE) *how = send_due(c);
+    return *how == TD_CHILD_DONE;
+}
+
+td_child_exit td_child_serve(const td_child_plan *plan, const unsigned char session[TD_SESSION_BYTES]) {
+    td_err err = {0};
+    child c = {.host = td_host_new(plan->host, session, &err), .frame = td_new_bytes(TD_FRAME_MAX)};
+    td_child_exit how = c.host && c.frame ? TD_CHILD_DONE : TD_CHILD_NO_MEMORY;
+    memcpy(c.session, session, TD_SESSION_BYTES);
+    int64_t heard = now_ms();
+    while (how == TD_CHILD_DONE) {
+        struct pollfd p = {.fd = TD_CHILD_FD, .events = POLLIN};
+        int n = poll(&p, 1, now_ms() - heard < CALM_AFTER_MS ? BUSY_MS : IDLE_MS);
+        if (n < 0 && errno != EINTR) how = TD_CHILD_NO_PIPE;
+        if (n > 0) {
+            if (!take_frame(&c, &how)) break;
+            heard = now_ms();
+        } else if (how == TD_CHILD_DONE) {
+            how = send_due(&c);
+        }
+    }
+    td_host_free(&c.host);
+    td_writer_free(&c.out);
+    td_free(c.frame);
+    return how;
+}

@@ -1,0 +1,85 @@
+/* The program `tide`: one table of subcommands, and what happens when none is named. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lua/run.h"
+#include "net/command.h"
+#include "runtime/mem.h"
+
+#define TIDE_VERSION "0.1"
+
+static int with_state(int (*run)(lua_State *L, int argc, char **argv), int argc, char **argv) {
+    td_err err;
+    lua_State *L = tdl_state_new(&err);
+    if (L == NULL) {
+        char text[600];
+        td_err_text(&err, text, sizeof text);
+        fprintf(stderr, "tide: %s\n", text);
+        return 1;
+    }
+    int status = run(L, argc, argv);
+    tdl_state_free(&L);
+    return status;
+}
+
+static int run_script(lua_State *L, int argc, char **argv) {
+    return tdl_run_script(L, argv[0], argc - 1, argv + 1);
+}
+
+static int run_repl(lua_State *L, int argc, char **argv) {
+    (void)argc, (void)argv;
+    return tdl_repl(L);
+}
+
+static int run_help(lua_State *L, int argc, char **argv) {
+    return tdl_print_help(L, argc > 0 ? argv[0] : NULL);
+}
+
+static int command_help(int argc, char **argv) {
+    return argc > 1 ? TD_CALLED_WRONGLY : with_state(run_help, argc, argv);
+}
+
+static int command_version(int argc, char **argv) {
+    (void)argv;
+    if (argc > 0) return TD_CALLED_WRONGLY;
+    printf("tide %s\n", TIDE_VERSION);
+    return 0;
+}
+
+static const td_command commands[] = {
+    {"help", "[WORD]", "every function and command", command_help},
+    {"--version", "", "the program's version", command_version},
+};
+
+static const td_command *find_command(const char *name) {
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        if (strcmp(commands[i].name, name) == 0) return &commands[i];
+    return NULL;
+}
+
+static int usage(void) {
+    fprintf(stderr, "usage: tide                        a session at the terminal\n"
+                    "       tide FILE.lua [ARG ...]     run a script (-: standard input)\n");
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        const td_command *c = &commands[i];
+        int n = fprintf(stderr, "       tide %s %s", c->name, c->arguments);
+        fprintf(stderr, "%*s %s\n", n < 34 ? 34 - n : 0, "", c->doc);
+    }
+    return 2;
+}
+
+int main(int argc, char **argv) {
+    td_mem_setup();
+    if (argc < 2) return with_state(run_repl, 0, NULL);
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) argv[1] = "help";
+    const td_command *command = find_command(argv[1]);
+    int status;
+    if (command)
+        status = command->run(argc - 2, argv + 2);
+    else if (argv[1][0] == '-' && argv[1][1])
+        status = TD_CALLED_WRONGLY;
+    else
+        status = with_state(run_script, argc - 1, argv + 1);
+    return status == TD_CALLED_WRONGLY ? usage() : status;
+}
