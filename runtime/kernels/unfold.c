@@ -1,0 +1,117 @@
+/* Unfolding of images and its adjoint. Called by the convolution kernels. */
+#include "runtime/kernels/unfold.h"
+
+#include <string.h>
+
+#include "runtime/mem.h"
+
+/* A product of this depth keeps BLAS busy; thinner ones are made deeper by taking all taps at once. */
+#define DEPTH_ENOUGH 48
+
+void td_unfold_init(td_unfold *u, const td_conv *v) {
+    *u = (td_unfold){.conv = v};
+    int64_t needed = (v->oh - 1) * v->sh + (v->kh - 1) * v->dh + 1;
+    u->rows_each = (needed + v->sh - 1) / v->sh;
+    bool deep = v->c * v->kw >= DEPTH_ENOUGH || v->kh == 1;
+    u->by_row = deep && u->rows_each * v->sh <=
+                            v->kh * v->oh; /* not with strides that skip rows */
+    u->taps = u->by_row ? v->kw : v->kh * v->kw;
+    u->steps = u->by_row ? v->kh : 1;
+    u->depth = v->c * u->taps;
+    u->rows = u->by_row ? u->rows_each * v->sh : v->oh;
+    u->line = u->rows * v->ow;
+    u->in_place =
+        u->by_row && v->kw == 1 && v->sw == 1 && v->sh == 1 && v->pw == 0 && v->ph == 0;
+    if (u->in_place) u->line = v->h * v->w;
+}
+
+int64_t td_unfold_size(const td_unfold *u) {
+    return u->in_place ? 0 : u->depth * u->line;
+}
+
+int64_t td_unfold_start(const td_unfold *u, int64_t step) {
+    const td_conv *v = u->conv;
+    int64_t row = step * v->dh;
+    return (row % v->sh * u->rows_each + row / v->sh) * v->ow;
+}
+
+/* The image row that a row of tap t's plane shows; it may lie outside the image. */
+static inline int64_t image_row(const td_unfold *u, int64_t tap, int64_t row) {
+    const td_conv *v = u->conv;
+    if (u->by_row) return row % u->rows_each * v->sh + row / u->rows_each - v->ph;
+    return row * v->sh + tap / v->kw * v->dh - v->ph;
+}
+
+/* Output columns [from, to) for which a tap, shifted by `shift` columns, stays inside the image. */
+static void inside(const td_conv *v, int64_t shift, int64_t *from, int64_t *to) {
+    int64_t first = shift < 0 ? (-shift + v->sw - 1) / v->sw : 0;
+    int64_t end = shift < v->w ? (v->w - 1 - shift) / v->sw + 1 : 0;
+    *to = end < v->ow ? end : v->ow;
+    *from = first < *to ? first : *to;
+}
+
+/* Rows are short: 8 to 30 elements. Fixed pieces of them need no call. */
+#define UNFOLD(type)                                                                     \
+    static void copy_row_##type(type *to, const type *from, int64_t n) {                 \
+        int64_t j = 0;                                                                   \
+        for (; j + 8 <= n; j += 8) memcpy(to + j, from + j, 8 * sizeof(type));           \
+        for (; j < n; j++) to[j] = from[j];                                              \
+    }                                                                                    \
+    static void unfold_##type(const td_unfold *u, const type *image, type *plane) {      \
+        const td_conv *v = u->conv;                                                      \
+        for (int64_t c = 0; c < v->c; c++, image += v->h * v->w)                         \
+            for (int64_t tap = 0; tap < u->taps; tap++, plane += u->line) {              \
+                int64_t shift = tap % v->kw * v->dw - v->pw, from, to;                   \
+                inside(v, shift, &from, &to);                                            \
+                type *out = plane;                                                       \
+                for (int64_t row = 0; row < u->rows; row++, out += v->ow) {              \
+                    int64_t y = image_row(u, tap, row);                                  \
+                    if (y < 0 || y >= v->h) {                                            \
+                        memset(out, 0, (size_t)v->ow * sizeof(type));                    \
+                        continue;                                                        \
+                    }                                                                    \
+                    const type *in = image + y * v->w + shift;                           \
+                    for (int64_t j = 0; j < from; j++) out[j] = 0;                       \
+                    if (v->sw == 1)                                                      \
+                        copy_row_##type(out + from, in + from, to - from);               \
+                    else                                                                 \
+                        for (int64_t j = from; j < to; j++) out[j] = in[j * v->sw];      \
+                    for (int64_t j = to; j < v->ow; j++) out[j] = 0;                     \
+                }                                                                        \
+            }                                                                            \
+    }                                                                                    \
+    static void fold_##type(const td_unfold *u, const type *plane, type *image) {        \
+        const td_conv *v = u->conv;                                                      \
+        for (int64_t c = 0; c < v->c; c++, image += v->h * v->w)                         \
+            for (int64_t tap = 0; tap < u->taps; tap++, plane += u->line) {              \
+                int64_t shift = tap % v->kw * v->dw - v->pw, from, to;                   \
+                inside(v, shift, &from, &to);                                            \
+                for (int64_t row = 0; row < u->rows; row++) {                            \
+                    int64_t y = image_row(u, tap, row);                                  \
+                    if (y < 0 || y >= v->h) continue;                                    \
+                    const type *in = plane + row * v->ow;                                \
+                    type *out = image + y * v->w + shift;                                \
+                    if (v->sw == 1)                                                      \
+                        for (int64_t j = from; j < to; j++) out[j] += in[j];             \
+                    else                                                                 \
+                        for (int64_t j = from; j < to; j++) out[j * v->sw] += in[j];     \
+                }                                                                        \
+            }                                                                            \
+    }
+UNFOLD(float)
+UNFOLD(double)
+#undef UNFOLD
+
+void td_unfold_image(const td_unfold *u, td_dtype t, const void *image, void *unfolded) {
+    if (t == TD_F32)
+        unfold_float(u, image, unfolded);
+    else
+        unfold_double(u, image, unfolded);
+}
+
+void td_fold_add(const td_unfold *u, td_dtype t, const void *unfolded, void *image) {
+    if (t == TD_F32)
+        fold_float(u, unfolded, image);
+    else
+        fold_double(u, unfolded, image);
+}
