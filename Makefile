@@ -20,20 +20,24 @@ Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-8s %s\n' '$(1)' '$(2)';)
 
 # ---- packages -----------------------------------------------------------------------------------
-# The included files are made by tools/deps.sh, which installs what is missing (or says what to
-# install). make remakes included files first and then starts over, so that what follows may rely on
-# the compiler. Goals that build nothing need none of it.
+# The included file is made by tools/deps.sh, which installs what is missing (or says what to install).
+# make remakes included files first and then starts over, so that what follows may rely on the
+# compiler. Goals that build nothing need none of it.
 GOALS := $(or $(MAKECMDGOALS),all)
-GROUPS := $(if $(filter-out help clean deps uninstall,$(GOALS)),build) \
-          $(if $(filter test tests,$(GOALS)),test) \
+CACHE := $(or $(TIDE_DATA),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tide)
+ifneq ($(filter-out help clean deps uninstall,$(GOALS)),)
+GROUPS := build $(if $(filter test tests,$(GOALS)),test) \
+          $(if $(filter demo,$(GOALS)),$(if $(wildcard $(CACHE)/mnist/train-images-idx3-ubyte),,demo)) \
           $(if $(filter lint% format,$(GOALS)),lint) \
           $(if $(filter fuzz fuzzers,$(GOALS))$(findstring clang,$(CC)),fuzz)
-include $(GROUPS:%=$(BUILD)/deps-%.mk)
+DEPS := $(BUILD)/deps-$(subst $() ,-,$(strip $(GROUPS))).mk
+include $(DEPS)
 
-$(BUILD)/deps-%.mk: tools/deps.sh
+$(DEPS): tools/deps.sh
 	@mkdir -p $(@D)
-	@sh tools/deps.sh $*
-	@{ [ $* != build ] || echo "MULTIARCH := $$(gcc -print-multiarch)"; } > $@
+	@sh tools/deps.sh $(GROUPS)
+	@echo "MULTIARCH := $$(gcc -print-multiarch)" > $@
+endif
 
 # ---- configuration --------------------------------------------------------------------------------
 ifneq ($(filter fuzz fuzzers,$(GOALS)),)
@@ -133,7 +137,7 @@ link = $(call say,LINK,$@)mkdir -p $(@D) && \
 # These files change when the flags do, or the list of embedded files, and what depends on them with them.
 FLAGS := $(CC) $(BASE) $(OPT) $(KERNEL_OPT) $(CFLAGS) $(LINK) $(LDFLAGS) $(LAYER_LIBS)
 note = $(shell mkdir -p $(O) && echo '$(2)' | cmp -s - $(O)/$(1) || echo '$(2)' > $(O)/$(1))
-ifneq ($(filter build,$(GROUPS)),)
+ifneq ($(MULTIARCH),) # not before $(DEPS) is there
 $(call note,flags,$(FLAGS))
 $(call note,embedded.list,$(EMBEDDED))
 endif
