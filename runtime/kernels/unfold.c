@@ -25,8 +25,13 @@ void td_unfold_init(td_unfold *u, const td_conv *v) {
     if (u->in_place) u->line = v->h * v->w;
 }
 
-int64_t td_unfold_size(const td_unfold *u) {
-    return u->in_place ? 0 : u->depth * u->line;
+bool td_unfold_size(const td_unfold *u, size_t *elements) {
+    const td_conv *v = u->conv;
+    const int64_t factor[] = {v->c, u->taps, u->rows, v->ow};
+    *elements = u->in_place ? 0 : 1;
+    for (int i = 0; i < 4; i++)
+        if (!td_mul_size(*elements, (size_t)factor[i], elements)) return false;
+    return true;
 }
 
 int64_t td_unfold_start(const td_unfold *u, int64_t step) {
