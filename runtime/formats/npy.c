@@ -153,9 +153,9 @@ static int parse_header(cursor *c, header *h) {
             k++;
         if (k == 3 || (seen & 1u << k)) {
             char text[TD_SHOW];
-            return td_fail(c->err, TD_E_FORMAT, "", "npy: header has the key %s %s",
+            return td_fail(c->err, TD_E_FORMAT, "", "npy: header has the key %s%s",
                            td_show(text, name.at, name.count),
-                           k == 3 ? "; wanted descr, fortran_order, shape" : "twice");
+                           k == 3 ? "; wanted descr, fortran_order, shape" : " twice");
         }
         seen |= 1u << k;
         if (!take(c, ':')) return fail_at(c, "':'");

@@ -12,6 +12,7 @@
  * them. x and y have the same number of rows, or it is a SHAPE error.
  *
  * Errors: those of td_file_load, NOT_FOUND (no such entry; it names those there are), SHAPE, DTYPE. */
-int td_file_load_xy(const char *path, const char *target, td_tensor **x, td_tensor **y, td_err *err);
+int td_file_load_xy(const char *path, const char *target, td_tensor **x, td_tensor **y,
+                    td_err *err);
 
 #endif
