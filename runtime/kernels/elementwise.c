@@ -1,0 +1,18 @@
+/* Picks elementwise loops for the processor. */
+#include "runtime/kernels/elementwise.h"
+
+#include "runtime/cpu.h"
+
+TD_LEVEL_DECLARE(td_unary_table, td_unary_table);
+TD_LEVEL_DECLARE(td_binary_table, td_binary_table);
+TD_LEVEL_DECLARE(td_where_table, td_where_table);
+
+td_inner *td_unary_inner(td_unary op, td_dtype t) {
+    return (*TD_LEVEL_PICK(td_unary_table))[op][t];
+}
+
+td_inner *td_binary_inner(td_binary op, td_dtype t) {
+    return (*TD_LEVEL_PICK(td_binary_table))[op][t];
+}
+
+td_inner *td_where_inner(size_t bytes) { return (*TD_LEVEL_PICK(td_where_table))[bytes]; }
