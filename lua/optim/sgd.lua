@@ -1,0 +1,37 @@
+-- optim.SGD.
+
+local core = require "tide.core"
+local Optimizer = require "tide.optim.optimizer"
+
+local optim = {}
+
+--- optim.SGD(params, {lr = 0.1}): stochastic gradient descent. With g the gradient plus
+-- weight_decay * p, and v = momentum * v + (1 - dampening) * g (v = g at first), p becomes p -
+-- lr * v; with nesterov = true p - lr * (g + momentum * v) (Sutskever et al. 2013); without
+-- momentum p - lr * g. Options: lr (to be given), momentum = 0, dampening = 0, weight_decay = 0,
+-- nesterov = false.
+--
+--   w = tide.tensor{1, 2}:requires_grad_()
+--   opt = optim.SGD({w}, {lr = 0.5})
+--   (w * w):sum():backward()
+--   opt:step()
+--   w:totable() --> {0, 0}
+optim.SGD = Optimizer.class("optim.SGD",
+  {momentum = 0, dampening = 0, weight_decay = 0, nesterov = false},
+  {lr = {0}, momentum = {0}, weight_decay = {0}}, {"lr"})
+
+function optim.SGD:update(p, g, state, o)
+  if o.nesterov and (o.momentum == 0 or o.dampening ~= 0) then
+    core.fail("argument", "optim.SGD", "nesterov needs a momentum, and a dampening of 0")
+  end
+  if o.weight_decay ~= 0 then g = g + p * o.weight_decay end
+  if o.momentum ~= 0 then
+    local is_first = state.velocity == nil
+    local v = self:tensor(p, state, "velocity", function() return g:clone() end)
+    if not is_first then v:assign(v * o.momentum + g * (1 - o.dampening)) end
+    g = o.nesterov and g + v * o.momentum or v
+  end
+  p:assign(p - g * o.lr)
+end
+
+return optim
