@@ -10,20 +10,14 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "net/clock.h"
 #include "runtime/mem.h"
 
 #define BUSY_MS 100   /* how often the link is asked for what its clock makes due: shortly after traffic */
 #define IDLE_MS 1000  /* and when there has been none for a while */
 #define CALM_AFTER_MS 3000
-
-static int64_t now_ms(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 bool td_child_enter(int pipe, const td_child_plan *plan) {
     struct rlimit none = {0, 0};
@@ -73,7 +67,7 @@ typedef struct child {
 } child;
 
 static td_child_exit send_due(child *c) {
-    while (td_host_next(c->host, now_ms(), &c->out)) {
+    while (td_host_next(c->host, td_clock_ms(), &c->out)) {
         if (c->out.failed) return TD_CHILD_NO_MEMORY;
         if (!write_frame(&c->out)) return TD_CHILD_NO_PIPE;
     }
@@ -102,7 +96,7 @@ static bool take_frame(child *c, td_child_exit *how) {
         return false;
     }
     if (!read_all(c->frame, size)) return false;
-    if (td_host_frame(c->host, c->frame, size, now_ms(), &err)) *how = send_refusal(c, &err);
+    if (td_host_frame(c->host, c->frame, size, td_clock_ms(), &err)) *how = send_refusal(c, &err);
     if (*how == TD_CHILD_DONE) *how = send_due(c);
     return *how == TD_CHILD_DONE;
 }
@@ -112,14 +106,14 @@ td_child_exit td_child_serve(const td_child_plan *plan, const unsigned char sess
     child c = {.host = td_host_new(plan->host, session, &err), .frame = td_new_bytes(TD_FRAME_MAX)};
     td_child_exit how = c.host && c.frame ? TD_CHILD_DONE : TD_CHILD_NO_MEMORY;
     memcpy(c.session, session, TD_SESSION_BYTES);
-    int64_t heard = now_ms();
+    int64_t heard = td_clock_ms();
     while (how == TD_CHILD_DONE) {
         struct pollfd p = {.fd = TD_CHILD_FD, .events = POLLIN};
-        int n = poll(&p, 1, now_ms() - heard < CALM_AFTER_MS ? BUSY_MS : IDLE_MS);
+        int n = poll(&p, 1, td_clock_ms() - heard < CALM_AFTER_MS ? BUSY_MS : IDLE_MS);
         if (n < 0 && errno != EINTR) how = TD_CHILD_NO_PIPE;
         if (n > 0) {
             if (!take_frame(&c, &how)) break;
-            heard = now_ms();
+            heard = td_clock_ms();
         } else if (how == TD_CHILD_DONE) {
             how = send_due(&c);
         }

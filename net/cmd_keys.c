@@ -1,0 +1,20 @@
+/* tide keys new NAME: makes NAME.pub and NAME.key. */
+#include <stdio.h>
+#include <string.h>
+
+#include "net/command.h"
+#include "net/commands.h"
+#include "net/keys.h"
+
+int td_command_keys(int argc, char **argv) {
+    if (argc != 2 || strcmp(argv[0], "new") != 0) return TD_CALLED_WRONGLY;
+    td_err err = {0};
+    if (td_keys_new(argv[1], &err) == 0) {
+        printf("%s.pub: to give to others\n%s.key: to keep\n", argv[1], argv[1]);
+        return 0;
+    }
+    char text[600];
+    td_err_text(&err, text, sizeof text);
+    fprintf(stderr, "%s\n", text);
+    return 1;
+}
