@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "net/command.h"
-#include "net/commands.h"
 #include "net/keys.h"
 
 int td_command_keys(int argc, char **argv) {

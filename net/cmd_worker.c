@@ -2,7 +2,6 @@
 #include <stdio.h>
 
 #include "net/command.h"
-#include "net/commands.h"
 #include "net/worker.h"
 
 int td_command_worker(int argc, char **argv) {

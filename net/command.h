@@ -14,4 +14,7 @@ typedef struct td_command {
     int (*run)(int argc, char **argv);
 } td_command;
 
+int td_command_worker(int argc, char **argv);
+int td_command_keys(int argc, char **argv);
+
 #endif

@@ -48,6 +48,8 @@ static int command_version(int argc, char **argv) {
 }
 
 static const td_command commands[] = {
+    {"worker", "FILE.lua", "serve local data", td_command_worker},
+    {"keys", "new NAME", "make NAME.pub and NAME.key", td_command_keys},
     {"help", "[WORD]", "every function and command", command_help},
     {"--version", "", "the program's version", command_version},
 };
