@@ -48,75 +48,38 @@ static inline int64_t image_row(const td_unfold *u, int64_t tap, int64_t row) {
 }
 
 /* Output columns [from, to) for which a tap, shifted by `shift` columns, stays inside the image. */
-static void inside(const td_conv *v, int64_t shift, int64_t *from, int64_t *to) {
-    int64_t first = shift < 0 ? (-shift + v->sw - 1) / v->sw : 0;
-    int64_t end = shift < v->w ? (v->w - 1 - shift) / v->sw + 1 : 0;
-    *to = end < v->ow ? end : v->ow;
-    *from = first < *to ? first : *to;
+typedef struct span {
+    int64_t from, to;
+} span;
+
+static span inside(const td_conv *v, int64_t shift) {
+    int64_t from = shift < 0 ? (-shift + v->sw - 1) / v->sw : 0;
+    int64_t to = shift < v->w ? (v->w - 1 - shift) / v->sw + 1 : 0;
+    if (to > v->ow) to = v->ow;
+    return (span){from < to ? from : to, to};
 }
 
-/* Rows are short: 8 to 30 elements. Fixed pieces of them need no call. */
-#define UNFOLD(type)                                                                     \
-    static void copy_row_##type(type *to, const type *from, int64_t n) {                 \
-        int64_t j = 0;                                                                   \
-        for (; j + 8 <= n; j += 8) memcpy(to + j, from + j, 8 * sizeof(type));           \
-        for (; j < n; j++) to[j] = from[j];                                              \
-    }                                                                                    \
-    static void unfold_##type(const td_unfold *u, const type *image, type *plane) {      \
-        const td_conv *v = u->conv;                                                      \
-        for (int64_t c = 0; c < v->c; c++, image += v->h * v->w)                         \
-            for (int64_t tap = 0; tap < u->taps; tap++, plane += u->line) {              \
-                int64_t shift = tap % v->kw * v->dw - v->pw, from, to;                   \
-                inside(v, shift, &from, &to);                                            \
-                type *out = plane;                                                       \
-                for (int64_t row = 0; row < u->rows; row++, out += v->ow) {              \
-                    int64_t y = image_row(u, tap, row);                                  \
-                    if (y < 0 || y >= v->h) {                                            \
-                        memset(out, 0, (size_t)v->ow * sizeof(type));                    \
-                        continue;                                                        \
-                    }                                                                    \
-                    const type *in = image + y * v->w + shift;                           \
-                    for (int64_t j = 0; j < from; j++) out[j] = 0;                       \
-                    if (v->sw == 1)                                                      \
-                        copy_row_##type(out + from, in + from, to - from);               \
-                    else                                                                 \
-                        for (int64_t j = from; j < to; j++) out[j] = in[j * v->sw];      \
-                    for (int64_t j = to; j < v->ow; j++) out[j] = 0;                     \
-                }                                                                        \
-            }                                                                            \
-    }                                                                                    \
-    static void fold_##type(const td_unfold *u, const type *plane, type *image) {        \
-        const td_conv *v = u->conv;                                                      \
-        for (int64_t c = 0; c < v->c; c++, image += v->h * v->w)                         \
-            for (int64_t tap = 0; tap < u->taps; tap++, plane += u->line) {              \
-                int64_t shift = tap % v->kw * v->dw - v->pw, from, to;                   \
-                inside(v, shift, &from, &to);                                            \
-                for (int64_t row = 0; row < u->rows; row++) {                            \
-                    int64_t y = image_row(u, tap, row);                                  \
-                    if (y < 0 || y >= v->h) continue;                                    \
-                    const type *in = plane + row * v->ow;                                \
-                    type *out = image + y * v->w + shift;                                \
-                    if (v->sw == 1)                                                      \
-                        for (int64_t j = from; j < to; j++) out[j] += in[j];             \
-                    else                                                                 \
-                        for (int64_t j = from; j < to; j++) out[j * v->sw] += in[j];     \
-                }                                                                        \
-            }                                                                            \
-    }
-UNFOLD(float)
-UNFOLD(double)
-#undef UNFOLD
+#define REAL float
+#define TYPED(name) name##_f32
+#include "runtime/kernels/unfold_typed.h"
+#undef REAL
+#undef TYPED
+#define REAL double
+#define TYPED(name) name##_f64
+#include "runtime/kernels/unfold_typed.h"
+#undef REAL
+#undef TYPED
 
 void td_unfold_image(const td_unfold *u, td_dtype t, const void *image, void *unfolded) {
     if (t == TD_F32)
-        unfold_float(u, image, unfolded);
+        unfold_f32(u, image, unfolded);
     else
-        unfold_double(u, image, unfolded);
+        unfold_f64(u, image, unfolded);
 }
 
 void td_fold_add(const td_unfold *u, td_dtype t, const void *unfolded, void *image) {
     if (t == TD_F32)
-        fold_float(u, unfolded, image);
+        fold_f32(u, unfolded, image);
     else
-        fold_double(u, unfolded, image);
+        fold_f64(u, unfolded, image);
 }

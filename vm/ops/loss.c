@@ -1,8 +1,8 @@
 /* nll_loss: cross entropy once probabilities are logarithms. Other losses are composed of other ops. */
 #include <string.h>
 
-#include "runtime/loop.h"
 #include "vm/grad.h"
+#include "vm/ops/position.h"
 
 TD_OP_USE(nll_loss);
 TD_OP_USE(nll_loss_grad);
@@ -22,9 +22,8 @@ static td_shape label_shape(const td_shape *logp) {
 static int check_shapes(const char *call, const td_shape *logp, const td_meta *label,
                         int64_t reduction, td_err *err) {
     char a[TD_SHAPE_TEXT], b[TD_SHAPE_TEXT], c[TD_SHAPE_TEXT];
-    if (label->dtype != TD_I64 && label->dtype != TD_I32 && label->dtype != TD_U8)
-        return td_fail(err, TD_E_DTYPE, call, "labels are i64, i32 or u8, got %s",
-                       td_dtype_name(label->dtype));
+    int rc = td_labels_dtype(call, label->dtype, err);
+    if (rc) return rc;
     if (logp->ndim == 0)
         return td_fail(err, TD_E_SHAPE, call, "wants NxC numbers, got a scalar");
     td_shape want = label_shape(logp);
@@ -37,36 +36,6 @@ static int check_shapes(const char *call, const td_shape *logp, const td_meta *l
                        "reduction is 0 (none), 1 (mean) or 2 (sum), got %lld",
                        (long long)reduction);
     return 0;
-}
-
-/* The first label that is out of range ends the search. */
-typedef struct label_search {
-    td_dtype dtype;
-    int64_t classes, bad;
-    bool found;
-} label_search;
-
-static void search_run(int64_t n, char *const *ptr, const int64_t *stride,
-                       const void *ctx) {
-    label_search *s = *(label_search *const *)ctx;
-    for (int64_t i = 0; i < n && !s->found; i++) {
-        int64_t label = td_load_i64(s->dtype, ptr[0] + i * stride[0]);
-        if (label >= 0 && label < s->classes) continue;
-        s->bad = label;
-        s->found = true;
-    }
-}
-
-static int check_labels(const char *call, td_tensor *label, int64_t classes,
-                        td_err *err) {
-    label_search s = {.dtype = label->dtype, .classes = classes}, *at = &s;
-    td_loop loop;
-    td_loop_init(&loop, &label->shape, &label, 1);
-    td_loop_run(&loop, search_run, &at);
-    if (!s.found) return 0;
-    return td_fail(err, TD_E_INDEX, call,
-                   "label %lld with %lld classes (labels count from 0)", (long long)s.bad,
-                   (long long)classes);
 }
 
 /* Sizes of [outer, classes, inner], as which the contiguous logp is walked. */
@@ -82,14 +51,6 @@ static lines lines_of(const td_shape *logp) {
     return l;
 }
 
-/* Labels as contiguous i64. */
-static td_tensor *plain_labels(td_tensor *label, td_err *err) {
-    if (label->dtype == TD_I64) return td_tensor_contiguous(label, err);
-    td_tensor *copy = td_tensor_new(TD_I64, &label->shape, err);
-    if (copy) td_tensor_copy(copy, label);
-    return copy;
-}
-
 /* ---- nll_loss ---- */
 
 static int nll_shape(const td_meta *in, int nin, td_attrs *a, td_meta *out, td_err *err) {
@@ -102,14 +63,15 @@ static int nll_shape(const td_meta *in, int nin, td_attrs *a, td_meta *out, td_e
 
 static int nll_check(td_tensor *const *in, int nin, const td_attrs *a, td_err *err) {
     (void)nin, (void)a;
-    return check_labels("nll_loss", in[1], in[0]->shape.dim[class_dim(&in[0]->shape)],
-                        err);
+    return td_labels_check("nll_loss", in[1], in[0]->shape.dim[class_dim(&in[0]->shape)],
+                           err);
 }
 
 static int nll_kernel(td_tensor *const *in, int nin, const td_attrs *a,
                       td_tensor *const *out, td_err *err) {
     (void)nin;
-    td_tensor *logp = td_tensor_contiguous(in[0], err), *label = plain_labels(in[1], err);
+    td_tensor *logp = td_tensor_contiguous(in[0], err),
+              *label = td_labels_plain(in[1], err);
     int rc = logp && label ? 0 : TD_E_MEMORY;
     if (rc == 0) {
         lines l = lines_of(&logp->shape);
@@ -189,14 +151,14 @@ static int nll_grad_shape(const td_meta *in, int nin, td_attrs *a, td_meta *out,
 
 static int nll_grad_check(td_tensor *const *in, int nin, const td_attrs *a, td_err *err) {
     (void)nin;
-    return check_labels("nll_loss_grad", in[1], a->v[0].list[a->v[0].n == 1 ? 0 : 1],
-                        err);
+    return td_labels_check("nll_loss_grad", in[1], a->v[0].list[a->v[0].n == 1 ? 0 : 1],
+                           err);
 }
 
 static int nll_grad_kernel(td_tensor *const *in, int nin, const td_attrs *a,
                            td_tensor *const *out, td_err *err) {
     (void)nin;
-    td_tensor *g = td_tensor_contiguous(in[0], err), *label = plain_labels(in[1], err);
+    td_tensor *g = td_tensor_contiguous(in[0], err), *label = td_labels_plain(in[1], err);
     int rc = g && label ? 0 : TD_E_MEMORY;
     if (rc == 0) {
         td_tensor *y = out[0];

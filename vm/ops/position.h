@@ -1,5 +1,5 @@
-/* Positions and labels that arrive as attributes or as data: how they are resolved and how an error
- * names them. Shared by the ops that look things up. */
+/* Positions and labels, as attributes or as data: how they are checked and how errors name them. Shared by
+ * the ops that look things up. */
 #ifndef TD_OPS_POSITION_H
 #define TD_OPS_POSITION_H
 
@@ -7,28 +7,23 @@
 
 /* A POS attribute (from 0; negative: from the end) of a dimension that has `size` entries, as a plain
  * position in [0, size). dim counts from 0. INDEX: "select: position 7 of dimension 1, which has 5". */
-static inline int td_position_resolve(const char *call, int64_t pos, int dim,
-                                      int64_t size, int64_t *out, td_err *err) {
-    int64_t at = pos < 0 ? pos + size : pos;
-    if (at < 0 || at >= size)
-        return td_fail(err, TD_E_INDEX, call,
-                       "position %lld of dimension %d, which has %lld",
-                       (long long)(pos < 0 ? pos : pos + 1), dim + 1, (long long)size);
-    *out = at;
-    return 0;
-}
+int td_position_resolve(const char *call, int64_t pos, int dim, int64_t size,
+                        int64_t *out, td_err *err);
 
-/* A position that stands in a tensor of positions: from 1, or negative from the end. */
-static inline int td_position_check(const char *call, int64_t given, int dim,
-                                    int64_t size, td_err *err) {
-    if ((given >= 1 && given <= size) || (given < 0 && given >= -size)) return 0;
-    return td_fail(err, TD_E_INDEX, call, "position %lld of dimension %d, which has %lld",
-                   (long long)given, dim + 1, (long long)size);
-}
+/* DTYPE unless t can hold positions: i64 or i32. */
+int td_positions_dtype(const char *call, td_dtype t, td_err *err);
+/* All entries are positions in a dimension: 1 to size, or -size to -1. INDEX, as above. */
+int td_positions_check(const char *call, td_tensor *ids, int dim, int64_t size,
+                       td_err *err);
 
-/* The same position from 0, once it has been checked. */
-static inline int64_t td_position_at(int64_t given, int64_t size) {
-    return given < 0 ? given + size : given - 1;
-}
+/* Is there an entry outside [least, most]? *bad becomes the first one. */
+bool td_finds_outside(td_tensor *ids, int64_t least, int64_t most, int64_t *bad);
+
+/* DTYPE unless t can hold labels: i64, i32 or u8. */
+int td_labels_dtype(const char *call, td_dtype t, td_err *err);
+/* All entries are in [0, classes). INDEX: "nll_loss: label 10 with 10 classes (labels count from 0)". */
+int td_labels_check(const char *call, td_tensor *labels, int64_t classes, td_err *err);
+/* Integers of any strides and dtype as contiguous i64. A new reference. */
+td_tensor *td_labels_plain(td_tensor *labels, td_err *err);
 
 #endif
