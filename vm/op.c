@@ -123,7 +123,10 @@ int td_attrs_check(const td_op *op, const td_meta *in, int nin, td_attrs *attrs,
                 rc = td_fail(err, TD_E_ARGUMENT, op->name, "%s is true or false, got %lld",
                              spec->name, (long long)a->i);
             break;
-        case TD_ATTR_DIM: rc = check_dim(op, spec, a->i, ndim, err); break;
+        case TD_ATTR_DIM: /* a preset has been filled in once: it may come back over the wire */
+            if (spec->required || a->i != (int64_t)spec->preset)
+                rc = check_dim(op, spec, a->i, ndim, err);
+            break;
         case TD_ATTR_NEWDIM: rc = check_dim(op, spec, a->i, ndim + 1, err); break;
         case TD_ATTR_DIMS:
         case TD_ATTR_SIZES:
