@@ -39,6 +39,14 @@ static int keypair_room(td_keypair *k, td_err *err) {
     return 0;
 }
 
+int td_keypair_copy(td_keypair *out, const td_keypair *k, td_err *err) {
+    int rc = keypair_room(out, err);
+    if (rc) return rc;
+    memcpy(out->public_key, k->public_key, TD_KEY_TEXT);
+    memcpy(out->secret_key, k->secret_key, TD_KEY_TEXT);
+    return 0;
+}
+
 /* ---- making ---- */
 
 /* A new file with that text; false with errno. Nothing is left of it when it fails. */

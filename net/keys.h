@@ -32,6 +32,8 @@ int td_keys_load_secret(const char *path, td_keypair *out, td_err *err);
  * file with a secret key in it. */
 int td_keys_load_public(const char *path, char out[TD_KEY_TEXT], td_err *err);
 
+/* A copy with locked memory of its own. MEMORY. */
+int td_keypair_copy(td_keypair *out, const td_keypair *k, td_err *err);
 /* Wipes and forgets the secret. */
 void td_keypair_clear(td_keypair *k);
 
