@@ -26,7 +26,7 @@ typedef struct incoming {
 
 struct td_link {
     unsigned char session[TD_SESSION_BYTES];
-    size_t max_letter;
+    size_t max_letter, piece;
     /* out */
     outgoing *head, **tail;
     uint64_t next_number; /* of the next letter's first frame */
@@ -57,6 +57,7 @@ td_link *td_link_new(const unsigned char session[TD_SESSION_BYTES], size_t max_l
     }
     memcpy(l->session, session, TD_SESSION_BYTES);
     l->max_letter = max_letter;
+    l->piece = TD_PIECE;
     l->tail = &l->head;
     l->ready_tail = &l->ready;
     l->next_number = l->acked = l->cursor = l->wanted = 1;
@@ -113,7 +114,7 @@ int td_link_send(td_link *l, td_letter *letter, td_err *err) {
     o->letter = *letter;
     letter->bytes = NULL;
     o->first = l->next_number;
-    o->frames = o->letter.size <= TD_PIECE ? 1 : (o->letter.size + TD_PIECE - 1) / TD_PIECE;
+    o->frames = o->letter.size <= l->piece ? 1 : (o->letter.size + l->piece - 1) / l->piece;
     l->next_number += o->frames;
     l->backlog += o->letter.size;
     *l->tail = o;
@@ -169,7 +170,7 @@ static int take_piece(td_link *l, const td_frame *f, td_err *err) {
         rc = td_fail(err, TD_E_PROTOCOL, "", "a letter begins inside another");
     if (rc) return rc;
     size_t left = l->partial.size - l->partial_at;
-    size_t due = left < TD_PIECE ? left : TD_PIECE;
+    size_t due = left < l->piece ? left : l->piece;
     if (f->payload_bytes != due) {
         rc = td_fail(err, TD_E_PROTOCOL, "", "a piece of %zu bytes where %zu are due",
                      f->payload_bytes, due);
@@ -252,14 +253,14 @@ static td_frame blank(const td_link *l, td_frame_type type) {
 
 static void write_piece(td_link *l, const outgoing *o, td_writer *w) {
     td_frame f = blank(l, TD_FRAME_DATA);
-    size_t at = (size_t)(l->cursor - o->first) * TD_PIECE, left = o->letter.size - at;
+    size_t at = (size_t)(l->cursor - o->first) * l->piece, left = o->letter.size - at;
     f.n = l->cursor;
     f.first = at == 0;
     f.kind = o->letter.kind;
     f.size = o->letter.size;
     f.head = o->letter.head_bytes;
     f.payload = o->letter.bytes + at;
-    f.payload_bytes = left < TD_PIECE ? left : TD_PIECE;
+    f.payload_bytes = left < l->piece ? left : l->piece;
     td_frame_write(&f, w);
 }
 
@@ -302,6 +303,7 @@ bool td_link_next(td_link *l, int64_t now, td_writer *w) {
     return false;
 }
 
+void td_link_set_piece(td_link *l, size_t bytes) { l->piece = bytes; }
 void td_link_reset(td_link *l) { l->silent = true; }
 uint64_t td_link_wanted(const td_link *l) { return l->wanted; }
 size_t td_link_backlog(const td_link *l) { return l->backlog; }

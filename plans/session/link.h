@@ -65,6 +65,9 @@ typedef struct td_link td_link;
 td_link *td_link_new(const unsigned char session[TD_SESSION_BYTES], size_t max_letter, td_err *err);
 void td_link_free(td_link **l);
 
+/* Smaller pieces than TD_PIECE, at both ends alike, before anything is sent: for tests. */
+void td_link_set_piece(td_link *l, size_t bytes);
+
 /* Queues a letter; takes over its bytes. LIMIT when too much is queued already. */
 int td_link_send(td_link *l, td_letter *letter, td_err *err);
 /* Takes in a DATA, ACK, HELLO or WELCOME frame (the resume part of the latter two). */

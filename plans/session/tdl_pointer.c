@@ -308,10 +308,8 @@ static const luaL_Reg methods[] = {
     {"move", tensor_move},           {"tag", tensor_tag},           {"describe", tensor_describe},
     {"send_", tensor_send_in_place}, {"get_", tensor_get_in_place}, {NULL, NULL}};
 
-void tdl_open_pointers(lua_State *L) {
-    tdl_push_methods(L);
-    luaL_setfuncs(L, methods, 0);
-    lua_pop(L, 1);
+void tdl_push_pointer_functions(lua_State *L) {
+    luaL_newlib(L, methods);
     tdl_add_field(L, "tags", field_tags, NULL);
     tdl_add_field(L, "description", field_description, NULL);
     tdl_add_field(L, "gc", field_gc, set_gc);

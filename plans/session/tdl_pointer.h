@@ -9,7 +9,7 @@
 void tdl_take_tags(lua_State *L, int idx, td_tags *tags, const char *call);
 /* Hangs tags on a value (a copy; nothing when memory is out). */
 void tdl_set_val_tags(td_val *v, const td_tags *tags);
-/* Adds the methods and fields. [-0, +0, e] */
-void tdl_open_pointers(lua_State *L);
+/* Pushes a table of the functions that become methods of tensors; adds the fields. [-0, +1, e] */
+void tdl_push_pointer_functions(lua_State *L);
 
 #endif

@@ -10,6 +10,8 @@
 #include "runtime/mem.h"
 
 #define WORKER "tide.worker"
+/* Registry table that keeps workers until they are closed: pointers stand for nothing without them. */
+#define OPEN_WORKERS "tide.open_workers"
 
 static td_session *test_worker(lua_State *L, int idx) {
     td_session **slot = luaL_testudata(L, idx, WORKER);
@@ -143,7 +145,7 @@ static int worker_search(lua_State *L) {
     return 1;
 }
 
-/* Tensors of a data set: x, y (or nil), tags. The library's `dataset` makes an object of them. */
+/* Tensors of a data set: x, y (or nil), tags. bob:dataset makes an object of them. */
 static int worker_rows(lua_State *L) {
     td_session *s = tdl_check_worker(L, 1, "dataset");
     const char *name = luaL_checkstring(L, 2);
@@ -235,6 +237,10 @@ static int worker_close(lua_State *L) {
         td_session_end(*slot);
         td_place_unref(&p);
         *slot = NULL;
+        luaL_getsubtable(L, LUA_REGISTRYINDEX, OPEN_WORKERS);
+        lua_pushvalue(L, 1);
+        lua_pushnil(L);
+        lua_rawset(L, -3);
     }
     return 0;
 }
@@ -274,6 +280,11 @@ void tdl_push_session(lua_State *L, const char *name, const td_transport *transp
     *slot = td_session_new(name, transport, &hooks, &err);
     if (*slot == NULL) tdl_raise(L, &err);
     tdl_set_place(L, td_session_place(*slot), lua_gettop(L));
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, OPEN_WORKERS);
+    lua_pushvalue(L, -2);
+    lua_pushboolean(L, 1);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
 }
 
 /* tide.VirtualWorker("bob"): one of the same name is the same worker. */
@@ -296,33 +307,31 @@ static int virtual_worker(lua_State *L) {
     return 1;
 }
 
-/* The table of workers by name keeps none alive. */
-static void push_weak_table(lua_State *L) {
-    lua_newtable(L);
-    lua_newtable(L);
-    lua_pushliteral(L, "v");
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
-}
-
+/* The library's Lua files give these their public names and documentation: core.pointers.tensor, .worker and
+ * .VirtualWorker. */
 void tdl_open_workers(lua_State *L) {
     int top = lua_gettop(L);
     luaL_newmetatable(L, WORKER);
     lua_newtable(L);
     luaL_setfuncs(L, methods, 0);
     lua_pushvalue(L, -1);
-    lua_setfield(L, -3, "methods"); /* for the library's Lua files, help and completion */
     lua_pushcclosure(L, worker_index, 1);
-    lua_setfield(L, -2, "__index");
+    lua_setfield(L, top + 1, "__index");
     lua_pushcfunction(L, worker_close);
-    lua_setfield(L, -2, "__gc");
+    lua_setfield(L, top + 1, "__gc");
     lua_pushcfunction(L, worker_tostring);
-    lua_setfield(L, -2, "__tostring");
-    lua_getglobal(L, "tide");
-    push_weak_table(L);
+    lua_setfield(L, top + 1, "__tostring");
+    tdl_require(L, "tide.core");
+    lua_newtable(L);
+    lua_pushvalue(L, top + 2);
+    lua_setfield(L, -2, "worker");
+    lua_newtable(L); /* virtual workers by name */
     lua_pushcclosure(L, virtual_worker, 1);
     lua_setfield(L, -2, "VirtualWorker");
-    tdl_open_pointers(L);
+    tdl_push_pointer_functions(L);
+    lua_setfield(L, -2, "tensor");
+    lua_setfield(L, -2, "pointers");
     tdl_require(L, "plans/session/pointers.lua");
+    tdl_require(L, "plans/session/federated.lua");
     lua_settop(L, top);
 }
