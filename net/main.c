@@ -5,9 +5,18 @@
 
 #include "lua/run.h"
 #include "net/command.h"
+#include "net/tdl_net.h"
+#include "plans/session/tdl_worker.h"
 #include "runtime/mem.h"
 
 #define TIDE_VERSION "0.1"
+
+/* What the layers above the language add to it. */
+static int open_layers(lua_State *L) { /* [-0, +0, e] */
+    tdl_open_workers(L);
+    tdl_open_net(L);
+    return 0;
+}
 
 static int with_state(int (*run)(lua_State *L, int argc, char **argv), int argc, char **argv) {
     td_err err;
@@ -18,7 +27,12 @@ static int with_state(int (*run)(lua_State *L, int argc, char **argv), int argc,
         fprintf(stderr, "tide: %s\n", text);
         return 1;
     }
-    int status = run(L, argc, argv);
+    lua_pushcfunction(L, open_layers);
+    int status = tdl_call_guarded(L, 0, 0);
+    if (status == LUA_OK)
+        status = run(L, argc, argv);
+    else
+        tdl_report(L, true);
     tdl_state_free(&L);
     return status;
 }
