@@ -158,44 +158,49 @@ static int take_lines(char *text, const char *path, key_lines *out, td_err *err)
     return 0;
 }
 
-static int check_file(int fd, const char *path, bool secret, td_err *err) {
-    struct stat st;
-    if (fstat(fd, &st) != 0) return td_fail(err, TD_E_IO, "keys", "%s: %s", path, strerror(errno));
-    unsigned mode = st.st_mode & 07777;
-    if (!S_ISREG(st.st_mode)) return td_fail(err, TD_E_FORMAT, "keys", "%s is not a file", path);
-    if (secret && st.st_uid != geteuid())
-        return td_fail(err, TD_E_DENIED, "keys", "%s belongs to user %u, not to user %u, who runs this",
-                       path, (unsigned)st.st_uid, (unsigned)geteuid());
-    if (secret && (mode & 077)) {
-        return td_fail(err, TD_E_DENIED, "keys", "%s may be %s by others (mode %04o): chmod 600 %s", path,
-                       mode & 044 ? "read" : "changed", mode, path);
-    }
+static int check_file(const struct stat *st, const char *path, bool secret, td_err *err) {
+    unsigned mode = st->st_mode & 07777;
+    if (!S_ISREG(st->st_mode)) return td_fail(err, TD_E_FORMAT, "keys", "%s is not a file", path);
+    if (st->st_size > FILE_MAX - 1)
+        return td_fail(err, TD_E_FORMAT, "keys", "%s has %lld bytes: no key file is so long", path,
+                       (long long)st->st_size);
     if (!secret && (mode & 002))
         return td_fail(err, TD_E_DENIED, "keys", "%s may be changed by others (mode %04o): chmod 644 %s",
                        path, mode, path);
-    if (st.st_size > FILE_MAX - 1)
-        return td_fail(err, TD_E_FORMAT, "keys", "%s has %lld bytes: no key file is so long", path,
-                       (long long)st.st_size);
+    return 0;
+}
+
+/* A file with a secret in it is its owner's alone. */
+static int check_owner(const struct stat *st, const char *path, td_err *err) {
+    unsigned mode = st->st_mode & 07777;
+    if (st->st_uid != geteuid())
+        return td_fail(err, TD_E_DENIED, "keys", "%s belongs to user %u, not to user %u, who runs this",
+                       path, (unsigned)st->st_uid, (unsigned)geteuid());
+    if (mode & 077)
+        return td_fail(err, TD_E_DENIED, "keys", "%s may be %s by others (mode %04o): chmod 600 %s", path,
+                       mode & 044 ? "read" : "changed", mode, path);
     return 0;
 }
 
 /* The whole file into text (FILE_MAX bytes), as a string. */
-static int read_file(const char *path, bool secret, char *text, td_err *err) {
+static int read_file(const char *path, bool secret, char *text, struct stat *st, td_err *err) {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (secret ? O_NOFOLLOW : 0));
     if (fd < 0 && errno == ENOENT)
         return td_fail(err, TD_E_NOT_FOUND, "keys", "there is no key file %s", path);
     if (fd < 0 && errno == ELOOP)
         return td_fail(err, TD_E_DENIED, "keys", "%s is a symbolic link: name the file itself", path);
-    if (fd < 0)
-        return td_fail(err, TD_E_IO, "keys", "%s cannot be read: %s", path, strerror(errno));
-    int rc = check_file(fd, path, secret, err);
+    if (fd < 0 || fstat(fd, st) != 0) {
+        td_fail(err, TD_E_IO, "keys", "%s cannot be read: %s", path, strerror(errno));
+        if (fd >= 0) close(fd);
+        return TD_E_IO;
+    }
+    int rc = check_file(st, path, secret, err);
     ssize_t n = rc ? 0 : read(fd, text, FILE_MAX - 1);
     if (n < 0) rc = td_fail(err, TD_E_IO, "keys", "%s cannot be read: %s", path, strerror(errno));
     close(fd);
     if (rc) return rc;
     text[n] = 0;
-    if (memchr(text, 0, (size_t)n))
-        return td_fail(err, TD_E_FORMAT, "keys", "%s is not a text", path);
+    if (memchr(text, 0, (size_t)n)) return td_fail(err, TD_E_FORMAT, "keys", "%s is not a text", path);
     return 0;
 }
 
@@ -207,14 +212,16 @@ static int refuse_manual_key(const char *path, const char *key, td_err *err) {
     return 0;
 }
 
-static int take_secret(const char *path, char *text, td_keypair *out, td_err *err) {
+static int take_secret(const char *path, char *text, const struct stat *st, td_keypair *out,
+                       td_err *err) {
     key_lines lines;
     char derived[TD_KEY_TEXT];
     int rc = take_lines(text, path, &lines, err);
-    if (rc) return rc;
-    if (lines.secret_key == NULL && (lines.plain || lines.public_key))
+    if (rc == 0 && lines.secret_key == NULL && (lines.plain || lines.public_key))
         return td_fail(err, TD_E_FORMAT, "keys", "%s holds a public key; the secret one is wanted (.key)",
                        path);
+    if (check_owner(st, path, err)) return TD_E_DENIED; /* that comes before what is wrong inside */
+    if (rc) return rc;
     if (lines.secret_key == NULL || lines.public_key == NULL || lines.plain)
         return td_fail(err, TD_E_FORMAT, "keys", "%s is not a key file: it has no 'public' and 'secret'",
                        path);
@@ -236,8 +243,9 @@ int td_keys_load_secret(const char *path, td_keypair *out, td_err *err) {
     if (text == NULL) {
         rc = td_fail(err, TD_E_MEMORY, "keys", "no memory that can be locked: %s", strerror(errno));
     } else {
-        rc = read_file(path, true, text, err);
-        if (rc == 0) rc = take_secret(path, text, out, err);
+        struct stat st;
+        rc = read_file(path, true, text, &st, err);
+        if (rc == 0) rc = take_secret(path, text, &st, out, err);
     }
     sodium_free(text);
     if (rc) td_keypair_clear(out);
@@ -247,7 +255,8 @@ int td_keys_load_secret(const char *path, td_keypair *out, td_err *err) {
 int td_keys_load_public(const char *path, char out[TD_KEY_TEXT], td_err *err) {
     char text[FILE_MAX];
     key_lines lines;
-    int rc = read_file(path, false, text, err);
+    struct stat st;
+    int rc = read_file(path, false, text, &st, err);
     if (rc == 0) rc = take_lines(text, path, &lines, err);
     if (rc == 0 && lines.secret_key)
         rc = td_fail(err, TD_E_FORMAT, "keys", "%s holds a secret key; the public one is wanted (.pub)",
