@@ -233,21 +233,70 @@ static int core_op(lua_State *L) { /* [-1, +1, e] */
     return 1;
 }
 
-/* op_list(): {{name =, doc =, method =, is_function =}, ...}, for help and the tests of the docs. */
+/* op_of(f): the name of the op that f applies, nil when it is another function. */
+static int core_op_of(lua_State *L) { /* [-1, +1, -] */
+    lua_CFunction f = lua_tocfunction(L, 1);
+    if (f != call_fixed && f != call_variadic && f != call_create) return 0;
+    lua_getupvalue(L, 1, 1);
+    const td_op *op = lua_touserdata(L, -1);
+    lua_pushstring(L, op->name);
+    return 1;
+}
+
+static const char *kind_word(td_attr_kind kind) {
+    switch (kind) {
+    case TD_ATTR_FLOAT: return "number";
+    case TD_ATTR_BOOL: return "bool";
+    case TD_ATTR_DTYPE: return "dtype";
+    case TD_ATTR_DIM:
+    case TD_ATTR_NEWDIM: return "dim";
+    case TD_ATTR_DIMS:
+    case TD_ATTR_SIZES: return "list";
+    default: return "integer";
+    }
+}
+
+static void push_attr_list(lua_State *L, const td_op *op) { /* [-0, +1, m] */
+    int n = td_op_attr_count(op);
+    lua_createtable(L, n, 0);
+    for (int k = 0; k < n; k++) {
+        lua_createtable(L, 0, 4);
+        lua_pushstring(L, op->attr[k].name);
+        lua_setfield(L, -2, "name");
+        lua_pushstring(L, kind_word(op->attr[k].kind));
+        lua_setfield(L, -2, "kind");
+        lua_pushboolean(L, op->attr[k].required);
+        lua_setfield(L, -2, "required");
+        lua_pushnumber(L, op->attr[k].preset);
+        lua_setfield(L, -2, "preset");
+        lua_rawseti(L, -2, k + 1);
+    }
+}
+
+static void set_flag(lua_State *L, const char *name, bool on) { /* [-0, +0, m] */
+    lua_pushboolean(L, on);
+    lua_setfield(L, -2, name);
+}
+
+/* op_list(): the table as help and the tests of the docs read it, {name, doc, inputs, attrs, method, is_function,
+ * promotes} a row. */
 static int core_op_list(lua_State *L) { /* [-0, +1, m] */
     int n = td_op_count();
     lua_createtable(L, n, 0);
     for (int i = 0; i < n; i++) {
         const td_op *op = td_op_at(i);
-        lua_createtable(L, 0, 4);
+        lua_createtable(L, 0, 8);
         lua_pushstring(L, op->name);
         lua_setfield(L, -2, "name");
         lua_pushstring(L, op->doc ? op->doc : "");
         lua_setfield(L, -2, "doc");
-        lua_pushboolean(L, (op->flags & TD_OP_METHOD) != 0);
-        lua_setfield(L, -2, "method");
-        lua_pushboolean(L, (op->flags & TD_OP_FUNCTION) != 0);
-        lua_setfield(L, -2, "is_function");
+        lua_pushinteger(L, op->nin);
+        lua_setfield(L, -2, "inputs");
+        push_attr_list(L, op);
+        lua_setfield(L, -2, "attrs");
+        set_flag(L, "method", op->flags & TD_OP_METHOD);
+        set_flag(L, "is_function", op->flags & TD_OP_FUNCTION);
+        set_flag(L, "promotes", op->flags & TD_OP_PROMOTE);
         lua_rawseti(L, -2, i + 1);
     }
     return 1;
@@ -274,7 +323,7 @@ static void publish(lua_State *L) { /* [-0, +0, m] */
 }
 
 void tdl_open_ops(lua_State *L) { /* [-0, +0, m] */
-    static const luaL_Reg functions[] = {{"op", core_op}, {"op_list", core_op_list}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"op", core_op}, {"op_list", core_op_list}, {"op_of", core_op_of}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
     publish(L);
 }

@@ -129,11 +129,19 @@ static int run_session(lua_State *L, tdl_lines *lines) {
     return status;
 }
 
-int tdl_repl(lua_State *L) {
+static int prepare(lua_State *L) { /* [-0, +0, e] */
     lua_pushcfunction(L, trace);
     lua_setglobal(L, "trace");
     tdl_require(L, "tide.repl");
-    lua_pop(L, 1);
+    return 0;
+}
+
+int tdl_repl(lua_State *L) {
+    lua_pushcfunction(L, prepare);
+    if (tdl_call_guarded(L, 0, 0) != LUA_OK) {
+        tdl_report(L, true);
+        return 1;
+    }
     bool terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
     tdl_lines *lines = tdl_lines_open(L, terminal);
     if (lines == NULL) {

@@ -106,15 +106,44 @@ int tdl_run_script(lua_State *L, const char *file, int argc, char **argv) {
     return 1;
 }
 
+/* The hook "help", with the word if there is one. [-n, +1, e] */
+static int call_help(lua_State *L) {
+    tdl_push_hook(L, "help");
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, 1);
+    return 1;
+}
+
 int tdl_print_help(lua_State *L, const char *word) {
-    int count = 0;
-    lua_getglobal(L, "help");
-    if (word) lua_pushstring(L, word), count = 1;
-    if (tdl_call_guarded(L, count, 1) != LUA_OK) {
+    lua_pushcfunction(L, call_help);
+    if (word) lua_pushstring(L, word);
+    if (tdl_call_guarded(L, word ? 1 : 0, 1) != LUA_OK) {
         tdl_report(L, false);
         return 1;
     }
     bool found = lua_toboolean(L, -1);
     lua_pop(L, 1);
     return found ? 0 : 1;
+}
+
+/* Arguments: name, arguments, doc. [-0, +0, e] */
+static int add_command(lua_State *L) {
+    lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    lua_getfield(L, -1, "tide.core");
+    lua_getfield(L, -1, "commands");
+    lua_createtable(L, 3, 0);
+    for (int i = 1; i <= 3; i++) {
+        lua_pushvalue(L, i);
+        lua_rawseti(L, -2, i);
+    }
+    lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+    return 0;
+}
+
+void tdl_add_command(lua_State *L, const char *name, const char *arguments, const char *doc) {
+    lua_pushcfunction(L, add_command);
+    lua_pushstring(L, name);
+    lua_pushstring(L, arguments);
+    lua_pushstring(L, doc);
+    if (lua_pcall(L, 3, 0, 0) != LUA_OK) lua_pop(L, 1); /* out of memory: help lacks a line */
 }

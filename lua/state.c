@@ -139,6 +139,14 @@ int tdl_tostring(lua_State *L) { /* [-1, +1, e] */
     return 1;
 }
 
+/* help(...): calls the hook; true when something was found. */
+static int core_help(lua_State *L) { /* [-n, +1, e] */
+    tdl_push_hook(L, "help");
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, 1);
+    return 1;
+}
+
 /* collect(idle): for the library's own loops, and for who is about to wait. */
 static int core_collect(lua_State *L) { /* [-n, +0, m] */
     tdl_collect(L, lua_toboolean(L, 1));
@@ -166,6 +174,7 @@ static void push_core(lua_State *L) {
                                          {"embedded", core_embedded},
                                          {"embedded_names", core_embedded_names},
                                          {"hook", core_hook},
+                                         {"help", core_help},
                                          {"collect", core_collect},
                                          {"data_bytes", core_data_bytes},
                                          {NULL, NULL}};

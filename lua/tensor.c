@@ -243,6 +243,12 @@ static int get_id(lua_State *L) { /* [-0, +1, e] */
     return 1;
 }
 
+/* fields(): the names of the fields, as the keys of a table. */
+static int core_fields(lua_State *L) { /* [-0, +1, -] */
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &fields_key);
+    return 1;
+}
+
 /* place_name(x): where it lives, nil for here. */
 static int core_place_name(lua_State *L) { /* [-0, +1, e] */
     td_place *place = td_val_place(tdl_check_val(L, 1, "place_name"));
@@ -334,6 +340,7 @@ void tdl_open_tensor(lua_State *L) { /* [-0, +0, m] */
                                     {"__len", tensor_len},       {"__concat", tensor_concat},
                                     {"__tostring", tdl_tostring}, {NULL, NULL}};
     static const luaL_Reg functions[] = {{"is_tensor", core_is_tensor}, {"place_name", core_place_name},
+                                         {"fields", core_fields},
                                          {"size", core_size},           {"dim", core_dim},
                                          {"numel", core_numel},         {"dtype", core_dtype},
                                          {NULL, NULL}};

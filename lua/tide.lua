@@ -3,7 +3,7 @@
 local core = require "tide.core"
 local tide = require "tide"
 
--- In order of loading. `core`: helpers for the library itself; `field`: a table of its own inside tide;
+-- In order of loading. `core`: helpers for the library itself; `internal`: hooks only; `field`: a table of its own inside tide;
 -- `global`: a global too; none of them: what it returns is merged into tide.
 local parts = {
   {"tide.options", core = true},
@@ -14,7 +14,7 @@ local parts = {
   {"tide.compare"},
   {"tide.autograd"},
   {"tide.gradcheck"},
-  {"tide.pretty", field = "pretty"},
+  {"tide.pretty", internal = true},
   {"tide.functional", global = "F"},
   {"tide.nn", global = "nn"},
   {"tide.optim", global = "optim"},
@@ -48,7 +48,7 @@ for _, part in ipairs(parts) do
     elseif part.global then
       tide[part.global] = loaded
       _G[part.global] = loaded
-    else
+    elseif not part.internal then
       merge(tide, loaded)
     end
   end

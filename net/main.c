@@ -41,12 +41,16 @@ static int run_script(lua_State *L, int argc, char **argv) {
     return tdl_run_script(L, argv[0], argc - 1, argv + 1);
 }
 
+static void add_commands(lua_State *L);
+
 static int run_repl(lua_State *L, int argc, char **argv) {
     (void)argc, (void)argv;
+    add_commands(L);
     return tdl_repl(L);
 }
 
 static int run_help(lua_State *L, int argc, char **argv) {
+    add_commands(L);
     return tdl_print_help(L, argc > 0 ? argv[0] : NULL);
 }
 
@@ -67,6 +71,12 @@ static const td_command commands[] = {
     {"help", "[WORD]", "every function and command", command_help},
     {"--version", "", "the program's version", command_version},
 };
+
+static void add_commands(lua_State *L) {
+    tdl_add_command(L, "FILE.lua", "[ARG ...]", "run a script (-: standard input)");
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        tdl_add_command(L, commands[i].name, commands[i].arguments, commands[i].doc);
+}
 
 static const td_command *find_command(const char *name) {
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
