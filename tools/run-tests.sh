@@ -39,7 +39,8 @@ run_one() {
     status=$?
     kill -KILL -- "-$pid" 2>/dev/null # timeout made a process group of its own
     ms=$((($(date +%s%N) - start) / 1000000))
-    local name=${test#*build/*/} line
+    local name=$test line
+    case $name in */tests/*) name=tests/${name##*/tests/} ;; esac
     printf -v line '%3d.%02d s  %s' $((ms / 1000)) $((ms % 1000 / 10)) "$name"
     if [ $status = 0 ]; then
         echo "ok     $line"
