@@ -25,6 +25,9 @@
 
 #include "vm/op.h"
 
+/* Rows name the fields that matter and leave the others out. */
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+
 /* ---- plain tensors, for references: row-major doubles, indices from 0 ---- */
 
 typedef struct rt {

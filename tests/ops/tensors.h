@@ -91,9 +91,10 @@ static inline void rt_of(rt *x, const td_tensor *t) {
     }
 }
 
-/* Numbers that spread evenly over a range without order, no two alike: multiples of the golden ratio. */
+/* Numbers that spread evenly over a range without order, no two alike, for whichever salts:
+ * multiples of the golden ratio, shifted by multiples of the root of 2. */
 static inline double spread(int64_t i, int salt) {
-    double v = (double)(i + 1) * 0.61803398874989485 + salt * 0.2360679775;
+    double v = (double)(i + 1) * 0.61803398874989485 + salt * 0.41421356237309505;
     return v - floor(v);
 }
 
