@@ -4,9 +4,8 @@
 
 local ordered = {}
 
---- An empty ordered table. `for k, v in pairs(t)` and `for k, v in t` give the keys in the order
--- in
---- which they were first set; `#t` counts them; keys that were set to nil are left out.
+--- An empty ordered table. `for k, v in pairs(t)` and `for k, v in t` give the keys in the order in
+-- which they were first set; `#t` counts them; keys that were set to nil are left out.
 function ordered.new()
   local keys, place = {}, {}
   local self = {}
@@ -30,7 +29,7 @@ function ordered.new()
       rawset(t, key, value)
     end,
     __pairs = function() return after end,
-    __call = after,
+    __call = function(_, state, key) return after(state, key) end,
     __len = function()
       local count = 0
       for _ in after do count = count + 1 end

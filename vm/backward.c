@@ -205,6 +205,22 @@ static int flow_into(td_val **sum, td_val *v, td_err *err) {
     return 0;
 }
 
+/* A gradient of before, at another place than the new one (its leaf has moved meanwhile), goes there. */
+static int bring_along(td_val **old, const td_val *new, td_err *err) {
+    td_place *to = td_val_place(new);
+    if (*old == NULL || to == NULL || td_val_place(*old) == to) return 0;
+    td_tensor *t = td_val_tensor(*old, "backward", err);
+    td_obj *obj = NULL;
+    if (t == NULL) return err->code;
+    int rc = to->ops->put(to, t, &obj, err);
+    if (rc) return rc;
+    td_val *there = td_val_away(obj, &(*old)->meta, err);
+    if (there == NULL) return TD_E_MEMORY;
+    td_val_unref(old);
+    *old = there;
+    return 0;
+}
+
 static int spent_twice(td_err *err) {
     td_fail(err, TD_E_STATE, "backward", "the graph has been walked already and its values are freed");
     td_hint(err, "keep them the first time: loss:backward{retain_graph = true}");
@@ -275,7 +291,8 @@ static int visit(td_node *n, bool to_leaves, bool keep_graph, td_err *err) {
     catch_gradients(n);
     int rc = 0;
     if (n->op == NULL) {
-        if (to_leaves) rc = flow_into(&n->leaf->grad, n->gout[0], err);
+        if (to_leaves) rc = bring_along(&n->leaf->grad, n->gout[0], err);
+        if (to_leaves && rc == 0) rc = flow_into(&n->leaf->grad, n->gout[0], err);
     } else if (goes_on(n)) {
         rc = n->spent ? spent_twice(err) : run_rule(n, err);
         if (!keep_graph) {

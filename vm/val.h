@@ -54,6 +54,8 @@ typedef struct td_place_ops {
     /* Records op; makes nout objects. attrs are complete, shapes checked, out_meta known. */
     int (*apply)(td_place *p, const td_op *op, const td_arg *in, int nin, const td_attrs *attrs,
                  const td_meta *out_meta, td_obj **out, td_err *err);
+    /* Sends a tensor there: for a gradient that is to be added to where its leaf lives now. */
+    int (*put)(td_place *p, td_tensor *t, td_obj **out, td_err *err);
     /* The last reference of an object has gone. Must not fail or call back. */
     void (*drop)(td_place *p, td_obj *obj);
     /* Waits until c is done (well or failed). An error here means that waiting itself failed. */

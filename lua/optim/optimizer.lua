@@ -113,6 +113,7 @@ function Optimizer:step()
     for _, p in ipairs(group.params) do
       local grad = p.grad
       if grad then
+        if grad.location ~= p.location then grad = core.bring(grad, p) end
         local state = self.state[p]
         if not state then
           state = {step = 0}

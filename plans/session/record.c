@@ -216,5 +216,9 @@ static int place_wait(td_place *p, td_coming *c, td_err *err) {
 
 static void place_destroy(td_place *p) { td_session_destroy((td_session *)p); }
 
+static int place_put(td_place *p, td_tensor *t, td_obj **out, td_err *err) {
+    return td_session_send((td_session *)p, t, 0, NULL, out, err);
+}
+
 const td_place_ops td_session_place_ops = {
-    .apply = record_op, .drop = record_drop, .wait = place_wait, .destroy = place_destroy};
+    .apply = record_op, .put = place_put, .drop = record_drop, .wait = place_wait, .destroy = place_destroy};

@@ -261,12 +261,18 @@ static int tensor_send_in_place(lua_State *L) {
     td_session *s = tdl_check_worker(L, 2, "send");
     td_err err = {0};
     if (send_in_place(s, v, &err)) return tdl_raise(L, &err);
-    if (v->grad && v->grad->obj == NULL && send_in_place(s, v->grad, &err)) return tdl_raise(L, &err);
+    td_val *g = v->grad;
+    td_coming *later = g && g->coming && g->coming->from ? g->coming : NULL;
+    if (later && later->from->place == td_session_place(s))
+        td_val_become_away(g, td_obj_ref(later->from)); /* it never left */
+    else if (g && !later && g->obj == NULL && send_in_place(s, g, &err))
+        return tdl_raise(L, &err);
     lua_settop(L, 1);
     return 1;
 }
 
-/* Does not wait. The gradient is fetched when somebody looks at it: training loops never do. */
+/* Does not wait. The gradient is fetched when somebody looks at it: training loops never do, and it does not
+ * travel with the next send either unless it has been looked at. */
 static int tensor_get_in_place(lua_State *L) {
     td_val *v = tdl_check_val(L, 1, "get");
     if (v->obj == NULL) {
