@@ -40,8 +40,11 @@ static void *bounded(void *ud, void *old, size_t old_bytes, size_t bytes) {
 
 static void out_of_steps(lua_State *L, lua_Debug *ar) { /* [-0, +0, e] */
     (void)ar;
-    luaL_error(L, "it ran for %d million steps: a configuration only makes a table",
-               STEPS_MAX / 1000000);
+    luaL_where(L, 0); /* a hook is no level of its own */
+    lua_pushfstring(L, "it ran for %d million steps: a configuration only makes a table",
+                    STEPS_MAX / 1000000);
+    lua_concat(L, 2);
+    lua_error(L);
 }
 
 /* What a global name gives: nothing is there, and the message says so. */
@@ -111,8 +114,9 @@ static int run_text(lua_State *L, const char *path, const char *text, size_t siz
         return td_fail(err, TD_E_SCRIPT, "worker", "%s", msg ? msg : "the configuration raised an error");
     }
     if (lua_type(L, -1) != LUA_TTABLE)
-        return td_fail(err, TD_E_SCRIPT, "worker", "%s returns %s, a configuration returns a table",
-                       base_name(path), lua_isnil(L, -1) ? "nothing" : luaL_typename(L, -1));
+        return td_fail(err, TD_E_SCRIPT, "worker", "%s returns %s%s, a configuration returns a table",
+                       base_name(path), lua_isnil(L, -1) ? "" : "a ",
+                       lua_isnil(L, -1) ? "nothing" : luaL_typename(L, -1));
     return 0;
 }
 
