@@ -5,6 +5,7 @@
  */
 #include "runtime/kernels/conv.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "vm/grad.h"
@@ -109,12 +110,17 @@ static int conv_sizes(const char *call, const td_shape *x, const td_shape *w,
                        td_shape_text(w, text_w));
     v->oh = out_size(v->h, v->kh, v->sh, v->ph, v->dh);
     v->ow = out_size(v->w, v->kw, v->sw, v->pw, v->dw);
-    if (v->oh < 1 || v->ow < 1)
+    if (v->oh < 1 || v->ow < 1) {
+        char dilation[60] = "";
+        if (v->dh > 1 || v->dw > 1)
+            snprintf(dilation, sizeof dilation, " with dilation %lldx%lld",
+                     (long long)v->dh, (long long)v->dw);
         return td_fail(
             err, TD_E_SHAPE, call,
-            "a kernel of %lldx%lld does not fit into %lldx%lld with padding %lldx%lld",
-            (long long)v->kh, (long long)v->kw, (long long)v->h, (long long)v->w,
-            (long long)v->ph, (long long)v->pw);
+            "a kernel of %lldx%lld%s does not fit into %lldx%lld with padding %lldx%lld",
+            (long long)v->kh, (long long)v->kw, dilation, (long long)v->h,
+            (long long)v->w, (long long)v->ph, (long long)v->pw);
+    }
     *y = (td_shape){.ndim = 4, .dim = {v->n, w->dim[0], v->oh, v->ow}};
     return 0;
 }

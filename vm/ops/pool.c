@@ -151,7 +151,7 @@ static int max_grad_shape(const td_meta *in, int nin, td_attrs *a, td_meta *out,
                           td_err *err) {
     (void)nin;
     const char *call = "max_pool2d_grad";
-    char text[TD_SHAPE_TEXT];
+    char g_text[TD_SHAPE_TEXT], x_text[TD_SHAPE_TEXT];
     int rc = sizes_of(&a->v[0], in[0].dtype, &out->shape, err);
     if (rc) return rc;
     if (in[1].dtype != TD_I64)
@@ -160,8 +160,8 @@ static int max_grad_shape(const td_meta *in, int nin, td_attrs *a, td_meta *out,
     const td_shape *g = &in[0].shape, *x = &out->shape;
     if (x->ndim != 4 || g->ndim != 4 || g->dim[0] != x->dim[0] || g->dim[1] != x->dim[1])
         return td_fail(err, TD_E_SHAPE, call,
-                       "a gradient of %s does not belong to images [N, C, H, W]",
-                       td_shape_text(g, text));
+                       "a gradient of %s does not belong to images of %s",
+                       td_shape_text(g, g_text), td_shape_text(x, x_text));
     out->dtype = in[0].dtype;
     return want_shape(call, "indices", &in[1].shape, g, err);
 }

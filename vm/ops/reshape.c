@@ -60,7 +60,7 @@ static int reshape_view(const td_tensor *x, const td_attrs *a, const td_shape *t
     (void)a;
     *offset = x->offset;
     td_shape_strides(to, stride);
-    if (td_tensor_is_contiguous(x)) return 0;
+    if (td_tensor_numel(x) == 0 || td_tensor_is_contiguous(x)) return 0;
     int64_t old_dim[TD_MAX_DIM], old_stride[TD_MAX_DIM];
     int old_n = 0;
     for (int i = 0; i < x->shape.ndim; i++) {
