@@ -122,7 +122,10 @@ TD_OP(div) = {
 static int pow_grad(td_grad *g) {
     td_val *a = g->in[0], *b = g->in[1], *zero = g_num(g, 0);
     if (g->need[0]) {
-        td_val *lower = g_binary(g, &td_op_pow, a, g_sub(g, b, g_num(g, 1)));
+        /* Not b - 1 of two plain numbers, which would be an f32. */
+        td_meta scalar = {.dtype = g->in_meta[0].dtype};
+        td_val *minus_one = g_sub(g, g_zeros(g, &scalar, a), g_num(g, 1));
+        td_val *lower = g_binary(g, &td_op_pow, a, g_add(g, b, minus_one));
         td_val *in[3] = {g_binary(g, &td_op_eq, b, zero), zero, g_mul(g, b, lower)};
         g->gin[0] = g_mul(g, g->gout[0], g_op(g, &td_op_where, NULL, 3, in));
     }
