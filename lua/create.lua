@@ -122,7 +122,7 @@ function create.full(sizes, value, given)
   local dtype = "f32"
   if type(value) == "boolean" then value, dtype = value and 1 or 0, "bool" end
   number("full", "value", value)
-  local all, options = sizes_and_options("full", dtype, nil, sizes, given)
+  local all, options = sizes_and_options("full", dtype, nil, sizes, given or {})
   return finish(op.full(nil, all, value, options.dtype), options)
 end
 
@@ -212,7 +212,7 @@ function create.randint(low, high, sizes, given)
   if type(sizes) ~= "table" then
     core.fail("argument", "randint", "sizes is a table, got %s", core.what(sizes))
   end
-  local all, options = sizes_and_options("randint", "i64", RANDOM, sizes, given)
+  local all, options = sizes_and_options("randint", "i64", RANDOM, sizes, given or {})
   local seed, stream = seed_and_stream("randint", options)
   return finish(op.randint(nil, low, high, all, seed, stream, options.dtype), options)
 end
