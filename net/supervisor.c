@@ -14,7 +14,7 @@
 #include "net/socket.h"
 #include "runtime/mem.h"
 
-#define TICK_MS 250
+#define TICK_MS 100
 #define MESSAGES_A_TURN 64 /* of clients, and frames of one child, before the others have their turn */
 #define PARTS_A_TURN 256
 #define DEAD_KEPT 32
