@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lua/host.h"
 
@@ -80,8 +81,10 @@ void tdl_report(lua_State *L, bool with_trace) {
 /* ---- scripts ---- */
 
 static void set_arg(lua_State *L, const char *file, int argc, char **argv) { /* [-0, +argc, m] */
+    char self[4096]; /* arg[-1]: this program, so that a script can start another one of it */
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self);
     lua_createtable(L, argc, 2);
-    lua_pushliteral(L, "tide");
+    lua_pushlstring(L, n > 0 ? self : "tide", n > 0 ? (size_t)n : 4);
     lua_rawseti(L, -2, -1);
     lua_pushstring(L, file);
     lua_rawseti(L, -2, 0);
