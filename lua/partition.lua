@@ -88,9 +88,7 @@ local function fill_empty(parts)
 end
 
 function ways.dirichlet(dataset, n, o, random)
-  if type(o.alpha) ~= "number" or not (o.alpha > 0) then
-    core.fail("argument", "partition", "alpha is %s, not a number above 0", core.what(o.alpha))
-  end
+  check.number("partition", "alpha", o.alpha, 1e-6)
   local rows, labels = group(values_of(dataset, o.label, "labels"))
   local parts = {}
   for i = 1, n do parts[i] = {} end

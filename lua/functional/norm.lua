@@ -106,6 +106,14 @@ function F.group_norm(x, groups, opts)
   return scale_and_shift(y, along_channels(o.weight, sizes), along_channels(o.bias, sizes))
 end
 
+local function norm_along(x, p, dim)
+  local keep = {keepdim = true}
+  if p == 2 then return x:square():sum(dim, keep):sqrt() end
+  if p == 1 then return x:abs():sum(dim, keep) end
+  if p == math.huge then return x:abs():amax(dim, keep) end
+  return (x:abs() ^ p):sum(dim, keep) ^ (1 / p)
+end
+
 --- x over its norm along a dimension, or over eps where that is larger. Options: p = 2, dim = 2
 -- (1 for a vector), eps = 1e-12.
 --
@@ -113,17 +121,7 @@ end
 function F.normalize(x, opts)
   check.tensor("normalize", "the input", x)
   local o = core.options("normalize", opts, {p = 2, dim = x:dim() > 1 and 2 or 1, eps = 1e-12})
-  local keep, norm = {keepdim = true}, nil
-  if o.p == 2 then
-    norm = x:square():sum(o.dim, keep):sqrt()
-  elseif o.p == 1 then
-    norm = x:abs():sum(o.dim, keep)
-  elseif o.p == math.huge then
-    norm = x:abs():amax(o.dim, keep)
-  else
-    norm = (x:abs() ^ o.p):sum(o.dim, keep) ^ (1 / o.p)
-  end
-  return x / norm:clamp(o.eps)
+  return x / norm_along(x, o.p, o.dim):clamp(o.eps)
 end
 
 return F
