@@ -136,6 +136,17 @@ static inline int children_of(pid_t parent, pid_t *out, int most) {
     return n;
 }
 
+/* Does the process run? A dead one that nobody has waited for does not. */
+static inline bool is_running(pid_t pid) {
+    char path[64], line[400] = "";
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *f = fopen(path, "r");
+    if (f == NULL) return false;
+    const char *tail = fgets(line, sizeof line, f) ? strrchr(line, ')') : NULL;
+    fclose(f);
+    return tail && tail[1] == ' ' && tail[2] != 'Z' && tail[2] != 'X';
+}
+
 /* The processes of the worker's sessions: its grandchildren. */
 static inline int sessions_of(const rig *r, pid_t *out, int most) {
     pid_t template;
