@@ -3,7 +3,7 @@
 --   tide keys new bob; tide keys new me
 --   tide worker bob.lua          (bob.lua: name, listen, key, users; written below)
 --
--- returns start(name): a connected worker, and a function that ends its process.
+-- returns start(name): a connected worker, a function that ends its process, and what is known about it.
 local tide_command = arg and arg[-1] or "tide"
 
 local function run(command)
@@ -23,19 +23,27 @@ return {
 }
 ]]
 
-return function(name)
+-- start(name, {connect = false}) leaves the worker without a client; about has its url, pid, folder, and the
+-- seconds that it took to be ready.
+return function(name, opts)
   local folder = os.tmpname()
   run(("rm '%s' && mkdir -m 700 '%s' && cd '%s' && '%s' keys new me >/dev/null && '%s' keys new %s >/dev/null")
     :format(folder, folder, folder, tide_command, tide_command, name))
   write(folder .. "/worker.lua", config:format(name, name))
+  local began = tide.clock()
   local process = io.popen(("echo $$; exec '%s' worker '%s/worker.lua'"):format(tide_command, folder))
   local pid, ready = process:read("l"), process:read("l")
+  local seconds = tide.clock() - began
   local url = assert(ready and ready:match("tcp://%S+"), "the worker " .. name .. " did not start")
-  local worker = tide.connect(url, {key = folder .. "/me.key", server = folder .. "/" .. name .. ".pub"})
-  return worker, function()
-    worker:close()
+  local worker
+  if not opts or opts.connect ~= false then
+    worker = tide.connect(url, {key = folder .. "/me.key", server = folder .. "/" .. name .. ".pub"})
+  end
+  local function stop()
+    if worker then worker:close() end
     os.execute("kill " .. pid)
     process:close()
     os.execute(("rm -r '%s'"):format(folder))
   end
+  return worker, stop, {url = url, pid = pid, folder = folder, ready_seconds = seconds}
 end

@@ -10,6 +10,12 @@ local public = {}
 
 local REDRAW_SECONDS = 0.1
 
+--- Seconds of a clock that only goes forward, for timing: only differences mean something.
+--
+--   t = tide.clock()
+--   tide.clock() - t < 1                                       --> true
+public.clock = core.clock
+
 --- A progress line for a loop of `total` steps. Each step calls p:step(values), and p:close()
 -- ends the line (so does the last step).
 --
@@ -28,7 +34,7 @@ function public.progress(total, opts)
   check.count("progress", "the number of steps", total, 1)
   local live = o.live
   if live == nil then live = o.out == nil and core.isatty "stderr" end
-  local clock = o.clock or core.clock or os.time
+  local clock = o.clock or core.clock
   return setmetatable({
     total = total, done = 0, title = o.title, unit = o.unit, out = o.out or io.stderr, live = live,
     clock = clock, began = clock(), drawn = -math.huge, shown = 0, width = 0, values = {}, names = {},

@@ -2,6 +2,7 @@
  * marked as the library's in their chunk names ("=tide/nn.lua"), which is how errors find the user's line. */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <lualib.h>
 
@@ -90,6 +91,14 @@ static int core_has_module(lua_State *L) { /* [-1, +1, e] */
     return 1;
 }
 
+/* clock(): seconds of a clock that only goes forward. */
+static int core_clock(lua_State *L) { /* [-0, +1, -] */
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    lua_pushnumber(L, (double)t.tv_sec + (double)t.tv_nsec * 1e-9);
+    return 1;
+}
+
 /* embedded(name): the contents of an embedded file, or nil. */
 static int core_embedded(lua_State *L) { /* [-1, +1, e] */
     const struct td_embedded *f = find_file(luaL_checkstring(L, 1));
@@ -171,6 +180,7 @@ static void push_core(lua_State *L) {
         tdl_open_files,
     };
     static const luaL_Reg functions[] = {{"has_module", core_has_module},
+                                         {"clock", core_clock},
                                          {"embedded", core_embedded},
                                          {"embedded_names", core_embedded_names},
                                          {"hook", core_hook},
