@@ -1,12 +1,12 @@
 /* The worker's configuration: which fields there are, and what they may say. */
 #include "net/config.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lua/tdl.h"
+#include "net/address.h"
 #include "net/settings.h"
 #include "runtime/mem.h"
 
@@ -22,38 +22,15 @@ void td_worker_config_clear(td_worker_config *c) {
 
 /* ---- addresses ---- */
 
-bool td_address_is_local(const char *address) {
-    char host[64];
-    if (strncmp(address, "ipc://", 6) == 0) return address[6] != 0;
-    if (strncmp(address, "tcp://", 6) != 0) return false;
-    const char *colon = strrchr(address + 6, ':');
-    size_t n = colon ? (size_t)(colon - address - 6) : sizeof host;
-    if (n >= sizeof host) return false;
-    memcpy(host, address + 6, n);
-    host[n] = 0;
-    struct in_addr v4;
-    if (inet_pton(AF_INET, host, &v4) == 1) return ntohl(v4.s_addr) >> 24 == 127;
-    return strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0;
-}
-
-static bool is_port(const char *text) {
-    if (strcmp(text, "*") == 0) return true;
-    char *end;
-    long v = text[0] >= '0' && text[0] <= '9' ? strtol(text, &end, 10) : -1;
-    return v >= 0 && v <= 65535 && *end == 0;
-}
-
 static void check_listen(td_section *s, const td_worker_config *c, bool beyond) {
-    const char *colon = strrchr(c->listen, ':');
-    bool tcp = strncmp(c->listen, "tcp://", 6) == 0, ipc = strncmp(c->listen, "ipc://", 6) == 0;
-    if (s->failed || (ipc && c->listen[6])) return;
-    if (!tcp || colon < c->listen + 7 || !is_port(colon + 1))
+    if (s->failed) return;
+    if (!td_address_can_listen(c->listen))
         td_section_fail(s, "listen", "'%.80s' is no address such as tcp://127.0.0.1:7700", c->listen);
     else if (!beyond && !td_address_is_local(c->listen))
         td_section_fail(s, "listen",
                         "%.80s is reached from other machines, and nothing jails a session yet: listen on "
                         "tcp://127.0.0.1%.10s, or say listen_beyond_loopback = \"" IN_SO_MANY_WORDS "\"",
-                        c->listen, colon);
+                        c->listen, strrchr(c->listen, ':'));
 }
 
 static bool take_beyond(td_section *s) {

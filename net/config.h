@@ -44,7 +44,4 @@ typedef struct td_worker_config {
 int td_worker_config_load(const char *path, td_worker_config *out, td_err *err);
 void td_worker_config_clear(td_worker_config *c);
 
-/* Is it an address that only this machine reaches? */
-bool td_address_is_local(const char *address);
-
 #endif

@@ -36,6 +36,7 @@ static td_contact_act hung_up(td_contact *c) {
 }
 
 static td_contact_act not_ours(td_contact *c) {
+    c->reached = false;
     if (c->down) return TD_CONTACT_NOTHING;
     td_fail(&c->err, TD_E_DENIED, "", "what answers at %s is no worker: it does not speak CURVE", c->url);
     return down(c, TD_CONTACT_GIVE_UP);
@@ -61,7 +62,7 @@ td_contact_act td_contact_event(td_contact *c, int event, uint32_t value, int64_
         c->reached = false;
         return value == ZMQ_PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC ? hung_up(c) : not_ours(c);
     case ZMQ_EVENT_DISCONNECTED:
-        c->reached = false;
+        if (c->reached) return not_ours(c); /* dropped by us: not even the greeting was one */
         if (c->state != TD_CONTACT_UP) return TD_CONTACT_NOTHING;
         c->state = TD_CONTACT_LOST;
         c->since_ms = now_ms;

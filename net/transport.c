@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <zmq.h>
 
+#include "net/address.h"
 #include "net/clock.h"
 #include "net/contact.h"
 #include "net/socket.h"
@@ -135,8 +136,8 @@ static int open_socket(wire *w, td_err *err) {
     int rc = td_socket_client(w->socket, &w->key, w->server_key, err);
     if (rc) return rc;
     if (zmq_connect(w->socket, w->contact.url) != 0)
-        return td_fail(err, TD_E_ARGUMENT, "", "'%s' is no address such as tcp://127.0.0.1:7700",
-                       w->contact.url);
+        return td_fail(err, TD_E_ARGUMENT, "", "%s is no address to connect to: %s", w->contact.url,
+                       zmq_strerror(zmq_errno()));
     return 0;
 }
 
@@ -433,8 +434,9 @@ static int start_thread(wire *w) {
 }
 
 int td_transport_open(const td_remote *to, td_transport *out, td_err *err) {
-    if (strlen(to->url) >= sizeof ((td_contact *)0)->url)
-        return td_fail(err, TD_E_ARGUMENT, "", "an address of %zu characters", strlen(to->url));
+    if (!td_address_can_connect(to->url) || strlen(to->url) >= sizeof ((td_contact *)0)->url)
+        return td_fail(err, TD_E_ARGUMENT, "", "'%.100s' is no address such as tcp://127.0.0.1:7700",
+                       to->url);
     wire *w = wire_new(to);
     if (w == NULL) return td_fail(err, TD_E_MEMORY, "", "out of memory");
     int rc = td_keypair_copy(&w->key, to->key, err);

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "net/address.h"
 #include "net/config.h"
 
 static char folder[64], path[128];
