@@ -321,6 +321,7 @@ int td_apply_create(td_place *place, const td_op *op, const td_attrs *given, td_
                     td_err *err) {
     td_attrs attrs = {0};
     if (given) attrs = *given;
+    for (int k = 0; k < op->nout; k++) out[k] = NULL;
     td_meta out_meta[TD_OP_MAX_OUT];
     int rc = td_op_infer(op, NULL, 0, &attrs, out_meta, err);
     if (rc) return rc;

@@ -14,6 +14,7 @@ TD_OP_USE(sum);
 TD_OP_USE(reshape);
 TD_OP_USE(expand);
 TD_OP_USE(cast);
+TD_OP_USE(clone);
 TD_OP_USE(full);
 
 /* ---- what rules are written with ---- */
@@ -221,6 +222,21 @@ static int bring_along(td_val **old, const td_val *new, td_err *err) {
     return 0;
 }
 
+/* Is v the only handle of memory that nothing else looks at, each element once? */
+static bool is_ours_alone(const td_val *v) {
+    if (v->refs > 1) return false;
+    if (v->t)
+        return v->t->refs == 1 && v->t->storage->refs == 1 && td_tensor_is_contiguous(v->t);
+    return v->obj && v->obj->refs == 1 && v->obj->version->refs == 1 && !v->obj->is_view;
+}
+
+/* A leaf's gradient is the script's to change in place, so the first one must not be memory that another
+ * leaf's gradient, the seed or a broadcast shares. */
+static int flow_into_leaf(td_val *leaf, td_val *v, td_err *err) {
+    if (leaf->grad || is_ours_alone(v)) return flow_into(&leaf->grad, v, err);
+    return td_apply(&td_op_clone, &v, 1, NULL, &leaf->grad, err);
+}
+
 static int spent_twice(td_err *err) {
     td_fail(err, TD_E_STATE, "backward", "the graph has been walked already and its values are freed");
     td_hint(err, "keep them the first time: loss:backward{retain_graph = true}");
@@ -292,9 +308,9 @@ static int visit(td_node *n, bool to_leaves, bool keep_graph, td_err *err) {
     int rc = 0;
     if (n->op == NULL) {
         if (to_leaves) rc = bring_along(&n->leaf->grad, n->gout[0], err);
-        if (to_leaves && rc == 0) rc = flow_into(&n->leaf->grad, n->gout[0], err);
+        if (to_leaves && rc == 0) rc = flow_into_leaf(n->leaf, n->gout[0], err);
     } else if (goes_on(n)) {
-        rc = n->spent ? spent_twice(err) : run_rule(n, err);
+        rc = n->spent && n->op->save ? spent_twice(err) : run_rule(n, err);
         if (!keep_graph) {
             td_node_forget(n);
             n->spent = true;
@@ -311,8 +327,13 @@ static int seed_of(td_val *y, td_val *seed, td_val **out, td_err *err) {
             return td_fail(err, TD_E_SHAPE, "backward", "a gradient of %s for a tensor of %s",
                            td_shape_text(&seed->meta.shape, a), td_shape_text(&y->meta.shape, b));
         }
-        *out = td_val_ref(seed);
-        return 0;
+        if (seed->meta.dtype == y->meta.dtype && !seed->meta.weak) {
+            *out = td_val_ref(seed);
+            return 0;
+        }
+        td_attrs to = {0};
+        td_attr_set_i(&to, 0, TD_ATTR_DTYPE, y->meta.dtype);
+        return td_apply(&td_op_cast, &seed, 1, &to, out, err);
     }
     if (td_shape_numel(&y->meta.shape) != 1) {
         char a[TD_SHAPE_TEXT];

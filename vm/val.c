@@ -35,6 +35,7 @@ td_obj *td_obj_new(td_place *place, uint64_t id, size_t bytes, const td_obj *vie
     o->place = td_place_ref(place);
     o->id = id;
     o->bytes = bytes;
+    o->is_view = view_of != NULL;
     account.live_objects++;
     account.total_objects++;
     account.live_bytes += bytes;

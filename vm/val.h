@@ -27,6 +27,7 @@ typedef struct td_obj {
     size_t bytes;    /* what it holds there, for the collector's account */
     td_version *version; /* the tape compares it */
     bool keep;       /* do not free it there when the last reference goes */
+    bool is_view;    /* made over another's storage, which may have gone since */
     bool gone;       /* fetched, moved away or freed: using it is an error */
 } td_obj;
 
