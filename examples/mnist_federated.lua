@@ -16,7 +16,7 @@ local model = nn.Sequential(
   nn.Conv2d(1, 20, 5), nn.ReLU(), nn.MaxPool2d(2),
   nn.Conv2d(20, 50, 5), nn.ReLU(), nn.MaxPool2d(2),
   nn.Flatten(), nn.Linear(800, 500), nn.ReLU(), nn.Linear(500, 10), nn.LogSoftmax(2))
-local opt = optim.SGD(model:parameters(), {lr = 0.05, momentum = 0.9})
+local opt = optim.SGD(model:parameters(), {lr = 0.1})
 local loader = tide.FederatedDataLoader(train:federate{bob, alice}, {batch_size = 64, shuffle = true})
 
 local function waits() return bob:stats().waits + alice:stats().waits end
@@ -29,7 +29,7 @@ for _ = 1, epochs do
     opt:zero_grad()
     local loss = F.nll_loss(model(data), target)
     loss:backward()
-    opt:step() -- at the worker: parameters, gradients and momentum stay there
+    opt:step() -- at the worker: parameters and gradients stay there
     model:get()
     losses[#losses + 1] = loss:get():item() -- the one round trip of this step
     steps = steps + 1
