@@ -73,7 +73,7 @@ function Progress:draw()
     self.out:write(text, "\n")
     return
   end
-  local columns = core.columns() or 80
+  local columns = core.columns "stderr"
   if #text >= columns then text = text:sub(1, columns - 1) end
   self.out:write("\r", text, (" "):rep(self.width - #text))
   if self.out.flush then self.out:flush() end

@@ -8,18 +8,18 @@ local optim = {}
 
 local LIMITS = {lr = {0}, eps = {0}, weight_decay = {0}}
 
-local function check_betas(call, betas)
+local function check_betas(self, o)
+  local betas = o.betas
   local ok = type(betas) == "table" and #betas == 2
   for i = 1, 2 do
     ok = ok and type(betas[i]) == "number" and betas[i] >= 0 and betas[i] < 1
   end
-  if not ok then core.fail("argument", call, "betas are two numbers, at least 0 and below 1") end
+  if not ok then core.fail("argument", self.class_name, "betas are two numbers, at least 0 and below 1") end
 end
 
 -- m and v are the moving means of g and g^2, divided by what they lack at the beginning: p = p -
 -- lr * m' / (sqrt(v') + eps)
 local function update(self, p, g, state, o)
-  check_betas(self.class_name, o.betas)
   local beta1, beta2 = o.betas[1], o.betas[2]
   local m, v = self:tensor(p, state, "mean"), self:tensor(p, state, "square")
   m:assign(m * beta1 + g * (1 - beta1))
@@ -39,11 +39,13 @@ end
 --
 --   w = tide.tensor{1, 2}:requires_grad_()
 --   opt = optim.Adam({w}, {lr = 0.5})
---   (w * w):sum():backward()
+--   w:square():sum():backward()
 --   opt:step()
 --   w:totable() --> {0.5, 1.5}
 optim.Adam = Optimizer.class("optim.Adam",
   {lr = 1e-3, betas = {0.9, 0.999}, eps = 1e-8, weight_decay = 0, amsgrad = false}, LIMITS)
+
+optim.Adam.check = check_betas
 
 function optim.Adam:update(p, g, state, o)
   if o.weight_decay ~= 0 then g = g + p * o.weight_decay end
@@ -57,6 +59,8 @@ end
 --   optim.AdamW(nn.Linear(3, 2):parameters()).weight_decay --> 0.01
 optim.AdamW = Optimizer.class("optim.AdamW",
   {lr = 1e-3, betas = {0.9, 0.999}, eps = 1e-8, weight_decay = 0.01, amsgrad = false}, LIMITS)
+
+optim.AdamW.check = check_betas
 
 function optim.AdamW:update(p, g, state, o)
   p:assign(p * (1 - o.lr * o.weight_decay))

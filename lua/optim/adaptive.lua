@@ -12,7 +12,7 @@ local optim = {}
 --
 --   w = tide.tensor{1, 2}:requires_grad_()
 --   opt = optim.Adagrad({w}, {lr = 0.5})
---   (w * w):sum():backward()
+--   w:square():sum():backward()
 --   opt:step()
 --   w:totable() --> {0.5, 1.5}
 optim.Adagrad = Optimizer.class("optim.Adagrad",
@@ -34,7 +34,7 @@ end
 --
 --   w = tide.tensor{1, 2}:requires_grad_()
 --   opt = optim.RMSprop({w}, {lr = 0.05})
---   (w * w):sum():backward()
+--   w:square():sum():backward()
 --   opt:step()
 --   tide.allclose(w, tide.tensor{0.5, 1.5}) --> true
 optim.RMSprop = Optimizer.class("optim.RMSprop",

@@ -11,7 +11,7 @@ local optim = {}
 -- Option: p = 2, the kind of norm (math.huge: the largest magnitude).
 --
 --   w = tide.tensor{1, 1}:requires_grad_()
---   (w * tide.tensor{3, 4}):sum():backward()
+--   w:mul(tide.tensor{3, 4}):sum():backward()
 --   optim.clip_grad_norm({w}, 1):item() --> 5.0
 --   tide.allclose(w.grad, tide.tensor{0.6, 0.8}) --> true
 function optim.clip_grad_norm(params, most, opts)

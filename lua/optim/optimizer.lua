@@ -71,8 +71,9 @@ local function check_settings(call, settings, limits)
   end
 end
 
--- A new optimiser class. presets: the settings with their defaults; required: settings that have
--- none; limits: {least, most} of the numbers among them.
+-- A new optimiser class, to be given update(p, grad, state, settings), the rule, and perhaps
+-- check(settings), which refuses settings that do not go together. presets: the settings with their
+-- defaults; required: settings that have none; limits: {least, most} of the numbers among them.
 function Optimizer.class(name, presets, limits, required)
   local class = setmetatable({class_name = name, presets = presets}, {__index = Optimizer})
   class.__index = class
@@ -91,6 +92,7 @@ function Optimizer.class(name, presets, limits, required)
     for _, group in ipairs(self.groups) do
       check_settings(name, group, limits)
       setmetatable(group, {__index = self})
+      if class.check then self:check(group) end
     end
     self.state = {}
     return self

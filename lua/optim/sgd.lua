@@ -13,17 +13,20 @@ local optim = {}
 --
 --   w = tide.tensor{1, 2}:requires_grad_()
 --   opt = optim.SGD({w}, {lr = 0.5})
---   (w * w):sum():backward()
+--   w:square():sum():backward()
 --   opt:step()
 --   w:totable() --> {0, 0}
 optim.SGD = Optimizer.class("optim.SGD",
   {momentum = 0, dampening = 0, weight_decay = 0, nesterov = false},
   {lr = {0}, momentum = {0}, weight_decay = {0}}, {"lr"})
 
-function optim.SGD:update(p, g, state, o)
+function optim.SGD:check(o)
   if o.nesterov and (o.momentum == 0 or o.dampening ~= 0) then
-    core.fail("argument", "optim.SGD", "nesterov needs a momentum, and a dampening of 0")
+    core.fail("argument", self.class_name, "nesterov needs a momentum, and a dampening of 0")
   end
+end
+
+function optim.SGD:update(p, g, state, o)
   if o.weight_decay ~= 0 then g = g + p * o.weight_decay end
   if o.momentum ~= 0 then
     local is_first = state.velocity == nil
