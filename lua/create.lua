@@ -1,11 +1,17 @@
 -- Making tensors: from Lua's numbers, filled, counted and random ones.
 local core = require "tide.core"
-
 local op = require "tide.ops"
 
 local create = {}
 
+-- What most calls say: nothing. One table for each dtype, that nobody changes.
+local plain = setmetatable({}, {__index = function(t, dtype)
+  t[dtype] = {dtype = dtype, requires_grad = false}
+  return t[dtype]
+end})
+
 local function options_of(call, given, default_dtype, extra)
+  if given == nil then return plain[default_dtype] end
   local options = core.options(call, given, {dtype = default_dtype, requires_grad = false}, extra)
   core.check_dtype(call, options.dtype)
   return options
@@ -34,29 +40,26 @@ end
 
 -- Sizes given as numbers or as one table, and the options behind them.
 local function sizes_and_options(call, default_dtype, extra, ...)
-  local n = select("#", ...)
-  local last = select(n, ...)
-  local given
-  if n > 0 and (core.is_options(last) or (n > 1 and type(last) == "table" and next(last) == nil)) then
-    given, n = last, n - 1
+  local n, given = select("#", ...), nil
+  if n > 0 then
+    local last = select(n, ...)
+    local is_empty = n > 1 and type(last) == "table" and next(last) == nil
+    if is_empty or core.is_options(last) then given, n = last, n - 1 end
   end
-  local first = ...
-  local sizes
-  if n == 1 and type(first) == "table" then
-    sizes = first
+  local sizes, count = ..., n
+  if n == 1 and type(sizes) == "table" then
+    count = #sizes
   else
-    sizes = table.pack(...)
-    for i = n + 1, sizes.n do sizes[i] = nil end
+    sizes = {...}
+    sizes[n + 1] = nil
   end
-  for i = 1, math.max(#sizes, n > 1 and n or 0) do
+  for i = 1, count do
     local size = sizes[i]
-    if math.type(size) ~= "integer" then
-      local whole = type(size) == "number" and math.tointeger(size)
-      if not whole then
-        core.fail("argument", call, "size %d is %s, not an integer", i, core.what(size))
-      end
-    elseif size < 0 then
-      core.fail("value", call, "size %d is %d, below 0", i, size)
+    local whole = type(size) == "number" and math.tointeger(size)
+    if not whole then
+      core.fail("argument", call, "size %d is %s, not an integer", i, core.what(size))
+    elseif whole < 0 then
+      core.fail("value", call, "size %d is %d, below 0", i, whole)
     end
   end
   return sizes, options_of(call, given, default_dtype, extra)

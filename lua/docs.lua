@@ -68,7 +68,7 @@ local function signatures(op)
   local given = table.move(inputs, 1, math.max(op.inputs, 0), 1, {})
   local attrs = {}
   for i, attr in ipairs(op.attrs) do attrs[i] = default_text(attr) end
-  local dim_first = op.inputs >= 2 and op.attrs[1] and op.attrs[1].kind == "dim" and not op.promotes
+  local dim_first = op.inputs >= 2 and op.attrs[1] and op.attrs[1].kind == "dim" and op.attrs[1].required
   local function arguments(from)
     local list = table.move(given, from, #given, 1, {})
     for i, attr in ipairs(attrs) do

@@ -84,7 +84,8 @@ function gradcheck.gradcheck(f, inputs, given)
       local flat = x:detach():reshape(-1)
       for at = 1, x:numel() do
         local by_steps, by_tape = slope(f, leaves, flat, at, options.eps), grad[at] or 0.0
-        if not (math.abs(by_tape - by_steps) <= options.atol + options.rtol * math.abs(by_steps)) then
+        local allowed = options.atol + options.rtol * math.abs(by_steps)
+        if not (math.abs(by_tape - by_steps) <= allowed) then -- luacheck: ignore (NaN fails too)
           core.fail("value", "gradcheck", "input %d, element %d: the gradient is %.8g, small steps say %.8g",
                     i, at, by_tape, by_steps)
         end

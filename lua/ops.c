@@ -147,7 +147,7 @@ static void read_attrs(reader *r, td_attrs *attrs, int from) { /* [-0, +0, e] */
 
 /* gather(x, dim, ids): where a dimension comes first in the specs, it stands before the other tensors. */
 static bool has_dim_first(const td_op *op) {
-    return op->nin >= 2 && op->attr[0].kind == TD_ATTR_DIM && !(op->flags & TD_OP_PROMOTE);
+    return op->nin >= 2 && op->attr[0].kind == TD_ATTR_DIM && op->attr[0].required;
 }
 
 static int call_fixed(lua_State *L) { /* [-n, +nout, e] */
@@ -278,8 +278,8 @@ static void set_flag(lua_State *L, const char *name, bool on) { /* [-0, +0, m] *
     lua_setfield(L, -2, name);
 }
 
-/* op_list(): the table as help and the tests of the docs read it, {name, doc, inputs, attrs, method, is_function,
- * promotes} a row. */
+/* op_list(): the table as help and the tests of the docs read it, {name, doc, inputs, attrs, method, is_function}
+ * a row. */
 static int core_op_list(lua_State *L) { /* [-0, +1, m] */
     int n = td_op_count();
     lua_createtable(L, n, 0);
@@ -296,7 +296,6 @@ static int core_op_list(lua_State *L) { /* [-0, +1, m] */
         lua_setfield(L, -2, "attrs");
         set_flag(L, "method", op->flags & TD_OP_METHOD);
         set_flag(L, "is_function", op->flags & TD_OP_FUNCTION);
-        set_flag(L, "promotes", op->flags & TD_OP_PROMOTE);
         lua_rawseti(L, -2, i + 1);
     }
     return 1;
