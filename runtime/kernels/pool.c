@@ -23,18 +23,24 @@ static inline int64_t divisor(const td_pool *p, span rows, span columns) {
 /* Windows of 2 x 2 without overlap or border are what most networks have. */
 static bool is_plain_2x2(const td_pool *p) {
     return p->kh == 2 && p->kw == 2 && p->sh == 2 && p->sw == 2 && p->ph == 0 &&
-           p->pw == 0;
+           p->pw == 0 && p->w < INT32_MAX;
 }
 
+#define PART 64 /* windows taken together */
+
 #define REAL float
+#define WORD int32_t
 #define TYPED(name) name##_f32
 #include "runtime/kernels/pool_typed.h"
 #undef REAL
+#undef WORD
 #undef TYPED
 #define REAL double
+#define WORD int64_t
 #define TYPED(name) name##_f64
 #include "runtime/kernels/pool_typed.h"
 #undef REAL
+#undef WORD
 #undef TYPED
 
 static void clear(const td_pool *p, td_dtype t, void *dx) {

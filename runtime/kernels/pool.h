@@ -13,8 +13,8 @@ typedef struct td_pool {
     bool count_pad; /* an average divides by the whole window, also at the border */
 } td_pool;
 
-/* The largest of each window (NaN is larger than anything) and its position in the plane, counted from 1. Of
- * equals the first. Padding is never taken. */
+/* The largest of each window and its position in the plane, counted from 1: of equals the first. NaN is
+ * larger than anything; of several the last, as in PyTorch. Padding is never taken. */
 void td_max_pool(const td_pool *p, td_dtype t, const void *x, void *y, int64_t *index);
 /* The adjoint: dx at index += dy, and 0 elsewhere. */
 void td_max_pool_back(const td_pool *p, td_dtype t, const void *dy, const int64_t *index,

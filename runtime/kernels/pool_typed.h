@@ -1,24 +1,38 @@
-/* The loops of pool.c for one element type: it defines REAL and TYPED(name) and includes this. */
+/* The loops of pool.c for one element type: it defines REAL, WORD (an integer as wide)
+ * and TYPED(name), and includes this. */
 
-/* NaN beats every number, and nothing beats NaN: the first one stays. */
-static inline bool TYPED(beats)(REAL v, REAL most) {
-    return v > most || (v != v && most == most);
+/* NaN beats everything, other NaNs too: of several, the last one is taken, as in PyTorch. */
+static inline bool TYPED(beats)(REAL v, REAL most) { return (v > most) | (v != v); }
+
+/* Which element of a window is largest is a matter of luck, and a wrong guess would cost more than the
+ * window: so there are selections in place of jumps, and places are kept in integers as wide as the
+ * elements, so that the compiler can take many windows at a time. */
+static void TYPED(max_2x2_part)(const REAL *restrict top, const REAL *restrict bottom,
+                                WORD width, int64_t n, REAL *restrict y,
+                                WORD *restrict place) {
+    for (int64_t j = 0; j < n; j++) {
+        REAL b = top[2 * j + 1], c = bottom[2 * j], d = bottom[2 * j + 1];
+        REAL most = top[2 * j];
+        WORD at = TYPED(beats)(b, most) ? 1 : 0;
+        most = TYPED(beats)(b, most) ? b : most;
+        at = TYPED(beats)(c, most) ? width : at;
+        most = TYPED(beats)(c, most) ? c : most;
+        at = TYPED(beats)(d, most) ? width + 1 : at;
+        y[j] = TYPED(beats)(d, most) ? d : most;
+        place[j] = at;
+    }
 }
 
-/* Two rows are read in step, without bounds and with selections in place of jumps. */
-static void TYPED(max_2x2_row)(const td_pool *p, const REAL *top, int64_t base, REAL *y,
+/* A row of the output; first is the position of the window's first element. */
+static void TYPED(max_2x2_row)(const td_pool *p, const REAL *top, int64_t first, REAL *y,
                                int64_t *index) {
-    const REAL *bottom = top + p->w;
-    for (int64_t j = 0; j < p->ow; j++) {
-        int64_t left = 2 * j, right = left + 1;
-        bool upper = TYPED(beats)(top[right], top[left]);
-        bool lower = TYPED(beats)(bottom[right], bottom[left]);
-        REAL above = upper ? top[right] : top[left],
-             below = lower ? bottom[right] : bottom[left];
-        int64_t at_above = upper ? right : left, at_below = p->w + (lower ? right : left);
-        bool second = TYPED(beats)(below, above);
-        y[j] = second ? below : above;
-        index[j] = 1 + base + (second ? at_below : at_above);
+    WORD place[PART];
+    for (int64_t from = 0; from < p->ow; from += PART) {
+        int64_t n = p->ow - from < PART ? p->ow - from : PART;
+        const REAL *part = top + 2 * from;
+        TYPED(max_2x2_part)(part, part + p->w, (WORD)p->w, n, y + from, place);
+        for (int64_t j = 0; j < n; j++)
+            index[from + j] = first + 2 * (from + j) + place[j];
     }
 }
 
@@ -32,9 +46,9 @@ static void TYPED(max_row)(const td_pool *p, const REAL *plane, int64_t i, REAL 
         for (int64_t r = rows.from; r < rows.to; r++)
             for (int64_t c = columns.from; c < columns.to; c++) {
                 REAL v = plane[r * p->w + c];
-                if (!TYPED(beats)(v, most)) continue;
-                most = v;
-                at = r * p->w + c;
+                bool more = TYPED(beats)(v, most);
+                most = more ? v : most;
+                at = more ? r * p->w + c : at;
             }
         y[j] = most;
         index[j] = 1 + at;
@@ -46,7 +60,7 @@ static void TYPED(max_pool)(const td_pool *p, const REAL *x, REAL *y, int64_t *i
     for (int64_t n = 0; n < p->planes; n++, x += p->h * p->w)
         for (int64_t i = 0; i < p->oh; i++, y += p->ow, index += p->ow) {
             if (plain)
-                TYPED(max_2x2_row)(p, x + 2 * i * p->w, 2 * i * p->w, y, index);
+                TYPED(max_2x2_row)(p, x + 2 * i * p->w, 1 + 2 * i * p->w, y, index);
             else
                 TYPED(max_row)(p, x, i, y, index);
         }

@@ -236,7 +236,7 @@ static void max_pool2d_ref(const rt *in, int nin, const td_attrs *a, rt *out) {
         for (int64_t r = 0; r < p.kernel[0]; r++)
             for (int64_t s = 0; s < p.kernel[1]; s++) {
                 int64_t e = met(in, &p, at, r, s);
-                if (e < 0 || (best >= 0 && isnan(in->v[best]))) continue;
+                if (e < 0) continue;
                 if (best < 0 || in->v[e] > in->v[best] || isnan(in->v[e])) best = e;
             }
         out[0].v[i] = in->v[best];
