@@ -20,7 +20,9 @@ static bool split_tcp(const char *address, char host[HOST_MAX], const char **por
     return true;
 }
 
-static bool is_ipc(const char *address) { return strncmp(address, "ipc://", 6) == 0 && address[6] != 0; }
+static bool is_ipc(const char *address) {
+    return strncmp(address, "ipc://", 6) == 0 && address[6] != 0;
+}
 
 /* -1 when it is none. */
 static long port_number(const char *text) {
@@ -34,14 +36,16 @@ bool td_address_can_listen(const char *address) {
     char host[HOST_MAX];
     const char *port;
     if (is_ipc(address)) return true;
-    return split_tcp(address, host, &port) && (strcmp(port, "*") == 0 || port_number(port) >= 0);
+    return split_tcp(address, host, &port) &&
+           (strcmp(port, "*") == 0 || port_number(port) >= 0);
 }
 
 bool td_address_can_connect(const char *address) {
     char host[HOST_MAX];
     const char *port;
     if (is_ipc(address)) return true;
-    return split_tcp(address, host, &port) && strchr(host, '*') == NULL && port_number(port) > 0;
+    return split_tcp(address, host, &port) && strchr(host, '*') == NULL &&
+           port_number(port) > 0;
 }
 
 bool td_address_is_local(const char *address) {

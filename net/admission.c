@@ -10,13 +10,16 @@
 #define PARTS_MAX 8
 #define PART_BYTES 256
 
-int td_admission_open(td_admission *a, void *context, const td_user *user, int user_count, td_err *err) {
+int td_admission_open(td_admission *a, void *context, const td_user *user, int user_count,
+                      td_err *err) {
     *a = (td_admission){.user = user, .user_count = user_count};
     int linger = 0;
     a->socket = zmq_socket(context, ZMQ_REP);
-    if (a->socket == NULL || zmq_setsockopt(a->socket, ZMQ_LINGER, &linger, sizeof linger) != 0 ||
+    if (a->socket == NULL ||
+        zmq_setsockopt(a->socket, ZMQ_LINGER, &linger, sizeof linger) != 0 ||
         zmq_bind(a->socket, "inproc://zeromq.zap.01") != 0) {
-        td_fail(err, TD_E_IO, "worker", "admission does not start: %s", zmq_strerror(zmq_errno()));
+        td_fail(err, TD_E_IO, "worker", "admission does not start: %s",
+                zmq_strerror(zmq_errno()));
         td_admission_close(a);
         return TD_E_IO;
     }
@@ -62,7 +65,8 @@ static const td_user *find_user(const td_admission *a, const unsigned char key[3
     const td_user *found = NULL;
     for (int i = 0; i < a->user_count; i++) {
         unsigned char listed[32];
-        if (zmq_z85_decode(listed, a->user[i].public_key) && sodium_memcmp(listed, key, 32) == 0)
+        if (zmq_z85_decode(listed, a->user[i].public_key) &&
+            sodium_memcmp(listed, key, 32) == 0)
             found = &a->user[i];
     }
     return found;
@@ -70,7 +74,8 @@ static const td_user *find_user(const td_admission *a, const unsigned char key[3
 
 static const td_user *judge(const td_admission *a, const part *parts, int count) {
     if (count != CREDENTIALS + 1 || !part_is(&parts[VERSION], "1.0")) return NULL;
-    if (!part_is(&parts[DOMAIN], TD_ZAP_DOMAIN) || !part_is(&parts[MECHANISM], "CURVE")) return NULL;
+    if (!part_is(&parts[DOMAIN], TD_ZAP_DOMAIN) || !part_is(&parts[MECHANISM], "CURVE"))
+        return NULL;
     if (parts[CREDENTIALS].size != 32) return NULL;
     return find_user(a, parts[CREDENTIALS].bytes);
 }
@@ -88,7 +93,8 @@ void td_admission_serve(td_admission *a) {
         else
             a->refused++;
         send_text(a->socket, "1.0", ZMQ_SNDMORE);
-        zmq_send(a->socket, parts[REQUEST_ID].bytes, count > REQUEST_ID ? parts[REQUEST_ID].size : 0,
+        zmq_send(a->socket, parts[REQUEST_ID].bytes,
+                 count > REQUEST_ID ? parts[REQUEST_ID].size : 0,
                  ZMQ_SNDMORE | ZMQ_DONTWAIT);
         send_text(a->socket, user ? "200" : "400", ZMQ_SNDMORE);
         send_text(a->socket, user ? "" : "not on the list", ZMQ_SNDMORE);

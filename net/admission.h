@@ -25,7 +25,8 @@ typedef struct td_admission {
 } td_admission;
 
 /* Must come before any socket of this context binds. Errors: IO. */
-int td_admission_open(td_admission *a, void *context, const td_user *user, int user_count, td_err *err);
+int td_admission_open(td_admission *a, void *context, const td_user *user, int user_count,
+                      td_err *err);
 /* Answers the requests that wait; never blocks. */
 void td_admission_serve(td_admission *a);
 void td_admission_close(td_admission *a);

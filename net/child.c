@@ -15,16 +15,19 @@
 #include "net/clock.h"
 #include "runtime/mem.h"
 
-#define BUSY_MS 100   /* how often the link is asked for what its clock makes due: shortly after traffic */
-#define IDLE_MS 1000  /* and when there has been none for a while */
+#define BUSY_MS                                                                          \
+    100 /* how often the link is asked for what its clock makes due: shortly after traffic */
+#define IDLE_MS 1000 /* and when there has been none for a while */
 #define CALM_AFTER_MS 3000
 
 bool td_child_enter(int pipe, const td_child_plan *plan) {
     struct rlimit none = {0, 0};
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    bool well = prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+    bool well = prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 &&
+                prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
                 setrlimit(RLIMIT_CORE, &none) == 0 && null >= 0 && dup2(null, 0) == 0 &&
-                dup2(null, 1) == 1 && (pipe == TD_CHILD_FD || dup2(pipe, TD_CHILD_FD) == TD_CHILD_FD) &&
+                dup2(null, 1) == 1 &&
+                (pipe == TD_CHILD_FD || dup2(pipe, TD_CHILD_FD) == TD_CHILD_FD) &&
                 close_range(TD_CHILD_FD + 1, ~0u, 0) == 0;
     size_t limit;
     if (!td_add_size(td_data_live_bytes(), plan->memory_bytes, &limit)) limit = SIZE_MAX;
@@ -46,10 +49,12 @@ static bool read_all(void *bytes, size_t size) {
 
 static bool write_frame(const td_writer *w) {
     unsigned char head[4] = {(unsigned char)w->size, (unsigned char)(w->size >> 8),
-                             (unsigned char)(w->size >> 16), (unsigned char)(w->size >> 24)};
+                             (unsigned char)(w->size >> 16),
+                             (unsigned char)(w->size >> 24)};
     for (size_t done = 0; done < 4 + w->size;) {
         size_t of_head = done < 4 ? done : 4, body = done - of_head;
-        struct iovec part[2] = {{head + of_head, 4 - of_head}, {w->data + body, w->size - body}};
+        struct iovec part[2] = {{head + of_head, 4 - of_head},
+                                {w->data + body, w->size - body}};
         struct msghdr h = {.msg_iov = part, .msg_iovlen = 2};
         ssize_t n = sendmsg(TD_CHILD_FD, &h, MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR) continue;
@@ -90,20 +95,24 @@ static bool take_frame(child *c, td_child_exit *how) {
     td_err err = {0};
     *how = TD_CHILD_DONE;
     if (!read_all(head, 4)) return false;
-    size_t size = (size_t)head[0] | (size_t)head[1] << 8 | (size_t)head[2] << 16 | (size_t)head[3] << 24;
+    size_t size = (size_t)head[0] | (size_t)head[1] << 8 | (size_t)head[2] << 16 |
+                  (size_t)head[3] << 24;
     if (size == 0 || size > TD_FRAME_MAX) {
         *how = TD_CHILD_NO_PIPE;
         return false;
     }
     if (!read_all(c->frame, size)) return false;
-    if (td_host_frame(c->host, c->frame, size, td_clock_ms(), &err)) *how = send_refusal(c, &err);
+    if (td_host_frame(c->host, c->frame, size, td_clock_ms(), &err))
+        *how = send_refusal(c, &err);
     if (*how == TD_CHILD_DONE) *how = send_due(c);
     return *how == TD_CHILD_DONE;
 }
 
-td_child_exit td_child_serve(const td_child_plan *plan, const unsigned char session[TD_SESSION_BYTES]) {
+td_child_exit td_child_serve(const td_child_plan *plan,
+                             const unsigned char session[TD_SESSION_BYTES]) {
     td_err err = {0};
-    child c = {.host = td_host_new(plan->host, session, &err), .frame = td_new_bytes(TD_FRAME_MAX)};
+    child c = {.host = td_host_new(plan->host, session, &err),
+               .frame = td_new_bytes(TD_FRAME_MAX)};
     td_child_exit how = c.host && c.frame ? TD_CHILD_DONE : TD_CHILD_NO_MEMORY;
     memcpy(c.session, session, TD_SESSION_BYTES);
     int64_t heard = td_clock_ms();

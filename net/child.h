@@ -26,6 +26,7 @@ typedef struct td_child_plan {
 bool td_child_enter(int pipe, const td_child_plan *plan);
 
 /* Serves the session over TD_CHILD_FD until the other end closes. */
-td_child_exit td_child_serve(const td_child_plan *plan, const unsigned char session[TD_SESSION_BYTES]);
+td_child_exit td_child_serve(const td_child_plan *plan,
+                             const unsigned char session[TD_SESSION_BYTES]);
 
 #endif

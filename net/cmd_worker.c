@@ -10,7 +10,8 @@ int td_command_worker(int argc, char **argv) {
     td_err err = {0};
     int rc = td_worker_config_load(argv[0], &config, &err);
     if (rc == 0 && config.wants_gateway)
-        fprintf(stderr, "%s: a gateway is named, which this version does not serve yet\n", config.name);
+        fprintf(stderr, "%s: a gateway is named, which this version does not serve yet\n",
+                config.name);
     if (rc == 0) rc = td_worker_run(&config, stdout, &err);
     td_worker_config_clear(&config);
     if (rc == 0) return 0;

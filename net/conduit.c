@@ -31,8 +31,8 @@ void td_conduit_close(td_conduit *c) {
 static bool write_first(td_conduit *c) {
     zmq_msg_t *m = &c->queue[c->first];
     size_t size = zmq_msg_size(m);
-    unsigned char head[4] = {(unsigned char)size, (unsigned char)(size >> 8), (unsigned char)(size >> 16),
-                             (unsigned char)(size >> 24)};
+    unsigned char head[4] = {(unsigned char)size, (unsigned char)(size >> 8),
+                             (unsigned char)(size >> 16), (unsigned char)(size >> 24)};
     while (c->written < 4 + size) {
         size_t done = c->written < 4 ? c->written : 4, body = c->written - done;
         struct iovec part[2] = {{head + done, 4 - done},
@@ -74,9 +74,12 @@ bool td_conduit_send(td_conduit *c, zmq_msg_t *msg) {
 /* Reads up to *have == size; FRAME when it is all there. */
 static td_conduit_state read_to(td_conduit *c, void *bytes, size_t size, size_t *have) {
     while (*have < size) {
-        ssize_t n = recv(c->fd, (unsigned char *)bytes + *have, size - *have, MSG_DONTWAIT);
+        ssize_t n =
+            recv(c->fd, (unsigned char *)bytes + *have, size - *have, MSG_DONTWAIT);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return errno == EAGAIN || errno == EWOULDBLOCK ? TD_CONDUIT_LATER : TD_CONDUIT_CLOSED;
+        if (n < 0)
+            return errno == EAGAIN || errno == EWOULDBLOCK ? TD_CONDUIT_LATER
+                                                           : TD_CONDUIT_CLOSED;
         if (n == 0) return TD_CONDUIT_CLOSED;
         *have += (size_t)n;
     }
@@ -87,15 +90,16 @@ td_conduit_state td_conduit_recv(td_conduit *c, zmq_msg_t *msg) {
     if (c->head_have < 4) {
         td_conduit_state s = read_to(c, c->head, 4, &c->head_have);
         if (s != TD_CONDUIT_FRAME) return s;
-        size_t size = (size_t)c->head[0] | (size_t)c->head[1] << 8 | (size_t)c->head[2] << 16 |
-                      (size_t)c->head[3] << 24;
+        size_t size = (size_t)c->head[0] | (size_t)c->head[1] << 8 |
+                      (size_t)c->head[2] << 16 | (size_t)c->head[3] << 24;
         if (size == 0 || size > TD_FRAME_MAX || zmq_msg_init_size(&c->frame, size) != 0) {
             c->head_have = 0;
             return TD_CONDUIT_CLOSED;
         }
         c->frame_have = 0;
     }
-    td_conduit_state s = read_to(c, zmq_msg_data(&c->frame), zmq_msg_size(&c->frame), &c->frame_have);
+    td_conduit_state s =
+        read_to(c, zmq_msg_data(&c->frame), zmq_msg_size(&c->frame), &c->frame_have);
     if (s != TD_CONDUIT_FRAME) return s;
     zmq_msg_move(msg, &c->frame);
     zmq_msg_close(&c->frame);

@@ -26,7 +26,11 @@ typedef struct td_conduit {
     uint64_t dropped;
 } td_conduit;
 
-typedef enum td_conduit_state { TD_CONDUIT_FRAME, TD_CONDUIT_LATER, TD_CONDUIT_CLOSED } td_conduit_state;
+typedef enum td_conduit_state {
+    TD_CONDUIT_FRAME,
+    TD_CONDUIT_LATER,
+    TD_CONDUIT_CLOSED
+} td_conduit_state;
 
 void td_conduit_open(td_conduit *c, int fd);
 void td_conduit_close(td_conduit *c);

@@ -12,7 +12,12 @@
 
 /* What may be done with a data set's rows. In this version only open sets are of use: the rows of all
  * others are refused, since the plans that they are for do not run yet. */
-typedef enum td_policy { TD_POLICY_OPEN = 1, TD_POLICY_DERIVED, TD_POLICY_PLANS, TD_POLICY_PRIVATE } td_policy;
+typedef enum td_policy {
+    TD_POLICY_OPEN = 1,
+    TD_POLICY_DERIVED,
+    TD_POLICY_PLANS,
+    TD_POLICY_PRIVATE
+} td_policy;
 
 typedef struct td_set_config {
     char name[TD_NAME_BYTES];
@@ -24,19 +29,20 @@ typedef struct td_set_config {
 
 typedef struct td_worker_config {
     char name[64];
-    char listen[256];       /* tcp://127.0.0.1:7700, or ipc://path */
+    char listen[256]; /* tcp://127.0.0.1:7700, or ipc://path */
     char key_path[PATH_MAX];
-    char state[PATH_MAX];   /* folder for what outlives the process; nothing is in it yet */
-    bool wants_gateway;     /* one is named: it is accepted and not served yet */
+    char state[PATH_MAX]; /* folder for what outlives the process; nothing is in it yet */
+    bool wants_gateway;   /* one is named: it is accepted and not served yet */
     td_user *user;
     int user_count;
     td_set_config *set; /* sorted by name */
     int set_count;
-    uint64_t memory_bytes; /* tensors of one session */
-    uint64_t letter_bytes; /* one batch with what it brings */
-    int64_t seconds;       /* one batch may run so long */
+    uint64_t memory_bytes;           /* tensors of one session */
+    uint64_t letter_bytes;           /* one batch with what it brings */
+    int64_t seconds;                 /* one batch may run so long */
     int64_t sessions, user_sessions; /* at a time: of all users, of each */
-    int64_t lease_ms;      /* a client that is silent for so long is gone, and so are its objects */
+    int64_t
+        lease_ms; /* a client that is silent for so long is gone, and so are its objects */
 } td_worker_config;
 
 /* Reads the file; paths in it are as seen from its folder. Errors name the file and the field. out is to be

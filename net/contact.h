@@ -8,9 +8,11 @@
 
 #include "runtime/err.h"
 
-#define TD_GRACE_MS 700      /* a lost or refused connection is mended within this, or it is said to be gone */
-#define TD_SILENCE_MS 5000   /* after which a ping goes out */
-#define TD_PATIENCE_MS 15000 /* of silence in spite of pings: the connection is given up, and made anew */
+#define TD_GRACE_MS                                                                      \
+    700 /* a lost or refused connection is mended within this, or it is said to be gone */
+#define TD_SILENCE_MS 5000 /* after which a ping goes out */
+#define TD_PATIENCE_MS                                                                   \
+    15000 /* of silence in spite of pings: the connection is given up, and made anew */
 
 typedef enum td_contact_state {
     TD_CONTACT_CONNECTING, /* as yet nothing has answered */
@@ -28,7 +30,7 @@ typedef enum td_contact_act {
 
 typedef struct td_contact {
     td_contact_state state;
-    bool down; /* has been said */
+    bool down;          /* has been said */
     int64_t since_ms;   /* of the state */
     int64_t timeout_ms; /* for the first answer */
     bool refused;       /* nothing listens there */

@@ -48,7 +48,8 @@ td_tensor *td_tensor_sealed(td_tensor *x, td_err *err) {
     }
     void *p = sealed_copy(td_tensor_data(plain), bytes);
     if (p == NULL) {
-        td_fail(err, TD_E_MEMORY, "worker", "no sealed memory of %zu bytes: %s", bytes, strerror(errno));
+        td_fail(err, TD_E_MEMORY, "worker", "no sealed memory of %zu bytes: %s", bytes,
+                strerror(errno));
         goto done;
     }
     td_storage *s = td_storage_lend(p, bytes, unmap, NULL, err);

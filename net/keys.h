@@ -16,7 +16,8 @@
 
 typedef struct td_keypair {
     char public_key[TD_KEY_TEXT];
-    char *secret_key; /* TD_KEY_TEXT bytes of locked memory, of which no core dump knows; NULL when empty */
+    char *
+        secret_key; /* TD_KEY_TEXT bytes of locked memory, of which no core dump knows; NULL when empty */
 } td_keypair;
 
 /* Makes NAME.pub and NAME.key; name may have folders in it. Never writes over a file: "bob.key is there

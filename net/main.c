@@ -18,7 +18,8 @@ static int open_layers(lua_State *L) { /* [-0, +0, e] */
     return 0;
 }
 
-static int with_state(int (*run)(lua_State *L, int argc, char **argv), int argc, char **argv) {
+static int with_state(int (*run)(lua_State *L, int argc, char **argv), int argc,
+                      char **argv) {
     td_err err;
     lua_State *L = tdl_state_new(&err);
     if (L == NULL) {
@@ -85,8 +86,9 @@ static const td_command *find_command(const char *name) {
 }
 
 static int usage(void) {
-    fprintf(stderr, "usage: tide                        a session at the terminal\n"
-                    "       tide FILE.lua [ARG ...]     run a script (-: standard input)\n");
+    fprintf(stderr,
+            "usage: tide                        a session at the terminal\n"
+            "       tide FILE.lua [ARG ...]     run a script (-: standard input)\n");
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         const td_command *c = &commands[i];
         int n = fprintf(stderr, "       tide %s %s", c->name, c->arguments);

@@ -15,10 +15,13 @@ int td_peers_open(td_peers *p, void *context, void *router, td_err *err) {
     int linger = 0;
     memset(p, 0, sizeof *p);
     p->monitor = zmq_socket(context, ZMQ_PAIR);
-    if (p->monitor == NULL || zmq_setsockopt(p->monitor, ZMQ_LINGER, &linger, sizeof linger) != 0 ||
-        zmq_socket_monitor(router, ADDRESS, ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED) != 0 ||
+    if (p->monitor == NULL ||
+        zmq_setsockopt(p->monitor, ZMQ_LINGER, &linger, sizeof linger) != 0 ||
+        zmq_socket_monitor(router, ADDRESS,
+                           ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED) != 0 ||
         zmq_connect(p->monitor, ADDRESS) != 0) {
-        td_fail(err, TD_E_IO, "worker", "connections cannot be watched: %s", zmq_strerror(zmq_errno()));
+        td_fail(err, TD_E_IO, "worker", "connections cannot be watched: %s",
+                zmq_strerror(zmq_errno()));
         td_peers_close(p);
         return TD_E_IO;
     }
@@ -76,7 +79,8 @@ void td_peers_delivered(td_peers *p, int fd) {
 bool td_peers_strike(td_peers *p, int fd, bool multipart) {
     td_peer *peer = find(p, fd);
     if (peer == NULL) return false;
-    if (multipart ? ++peer->multiparts < TD_PEER_MULTIPART_STRIKES : ++peer->strikes < TD_PEER_STRIKES)
+    if (multipart ? ++peer->multiparts < TD_PEER_MULTIPART_STRIKES
+                  : ++peer->strikes < TD_PEER_STRIKES)
         return false;
     shut(p, fd);
     return true;
@@ -95,7 +99,8 @@ void td_peers_look(td_peers *p) {
     for (int i = 0; i < p->count; i++) {
         td_peer *peer = &p->peer[i];
         uint64_t received = received_bytes(peer->fd);
-        if (peer->delivered != peer->delivered_before || received < peer->received_before) {
+        if (peer->delivered != peer->delivered_before ||
+            received < peer->received_before) {
             peer->delivered_before = peer->delivered;
             peer->received_before = received;
         } else if (received - peer->received_before > TD_PEER_HELD_BYTES) {

@@ -11,13 +11,13 @@
 
 #include "runtime/err.h"
 
-#define TD_PEERS_MAX 512              /* connections at a time */
-#define TD_PEER_STRIKES 32            /* frames that break the grammar, until it is shut down */
+#define TD_PEERS_MAX 512   /* connections at a time */
+#define TD_PEER_STRIKES 32 /* frames that break the grammar, until it is shut down */
 #define TD_PEER_MULTIPART_STRIKES 4   /* multi-part messages, likewise */
 #define TD_PEER_HELD_BYTES (16 << 20) /* received with nothing delivered */
 
 typedef struct td_peer {
-    int fd; /* ZeroMQ's; only asked and shut down here */
+    int fd;                               /* ZeroMQ's; only asked and shut down here */
     uint64_t delivered, delivered_before; /* messages: until now, until the last look */
     uint64_t received_before;             /* bytes, when something was delivered last */
     int strikes, multiparts;

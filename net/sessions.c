@@ -5,7 +5,8 @@
 
 #include "runtime/mem.h"
 
-td_seat *td_sessions_find(const td_sessions *s, const td_user *user, const unsigned char *id) {
+td_seat *td_sessions_find(const td_sessions *s, const td_user *user,
+                          const unsigned char *id) {
     for (int i = 0; i < s->count; i++)
         if (s->seat[i]->user == user && memcmp(s->seat[i]->id, id, TD_SESSION_BYTES) == 0)
             return s->seat[i];
@@ -25,18 +26,20 @@ static int count_of(const td_sessions *s, const td_user *user, td_seat **silent)
     for (int i = 0; i < s->count; i++) {
         if (s->seat[i]->user != user) continue;
         n++;
-        if (*silent == NULL || s->seat[i]->heard_ms < (*silent)->heard_ms) *silent = s->seat[i];
+        if (*silent == NULL || s->seat[i]->heard_ms < (*silent)->heard_ms)
+            *silent = s->seat[i];
     }
     return n;
 }
 
 static int no_place(const td_sessions *s, const td_user *user, int own, td_err *err) {
     if (own >= s->config->user_sessions)
-        return td_fail(err, TD_E_LIMIT, "", "%s has %d sessions at %s already, at most %lld go", user->name,
+        return td_fail(err, TD_E_LIMIT, "",
+                       "%s has %d sessions at %s already, at most %lld go", user->name,
                        own, s->config->name, (long long)s->config->user_sessions);
     if (s->count >= s->config->sessions)
-        return td_fail(err, TD_E_LIMIT, "", "%s has %d sessions already, at most %lld go", s->config->name,
-                       s->count, (long long)s->config->sessions);
+        return td_fail(err, TD_E_LIMIT, "", "%s has %d sessions already, at most %lld go",
+                       s->config->name, s->count, (long long)s->config->sessions);
     return 0;
 }
 
@@ -50,8 +53,8 @@ static bool reserve(td_sessions *s) {
     return true;
 }
 
-td_seat *td_sessions_add(td_sessions *s, const td_user *user, const unsigned char *id, int64_t now_ms,
-                         td_seat **instead, td_err *err) {
+td_seat *td_sessions_add(td_sessions *s, const td_user *user, const unsigned char *id,
+                         int64_t now_ms, td_seat **instead, td_err *err) {
     td_seat *silent;
     int own = count_of(s, user, &silent);
     *instead = NULL;

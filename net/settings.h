@@ -30,11 +30,14 @@ typedef struct td_section {
 void td_section_check(td_section *s, const char *const *names);
 /* The fields' values. A missing one: an error when wanted, otherwise the default stays. Texts longer than
  * the room are refused. */
-void td_section_text(td_section *s, const char *name, bool wanted, char *text, size_t room);
+void td_section_text(td_section *s, const char *name, bool wanted, char *text,
+                     size_t room);
 void td_section_bool(td_section *s, const char *name, bool *value);
-void td_section_count(td_section *s, const char *name, int64_t least, int64_t most, int64_t *value);
+void td_section_count(td_section *s, const char *name, int64_t least, int64_t most,
+                      int64_t *value);
 /* 200, "200M", "1.5G": bytes; K, M, G, T are powers of 1024. */
-void td_section_bytes(td_section *s, const char *name, uint64_t least, uint64_t most, uint64_t *value);
+void td_section_bytes(td_section *s, const char *name, uint64_t least, uint64_t most,
+                      uint64_t *value);
 /* Pushes the table of that name, or returns false with nothing pushed. */
 bool td_section_enter(td_section *s, const char *name, bool wanted);
 /* Sets the error and failed: "bob.lua: limits.memory: ...". */
@@ -42,6 +45,7 @@ void td_section_fail(td_section *s, const char *name, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* path as seen from the folder of the file that names it, into out. LIMIT when it does not fit. */
-int td_settings_path(const char *file, const char *path, char *out, size_t room, td_err *err);
+int td_settings_path(const char *file, const char *path, char *out, size_t room,
+                     td_err *err);
 
 #endif

@@ -10,7 +10,8 @@
 #include "net/admission.h"
 #include "plans/session/link.h"
 
-#define ZAP_ENFORCE_DOMAIN 93 /* which zmq.h of 4.3 names in draft builds alone; the library takes it */
+#define ZAP_ENFORCE_DOMAIN                                                               \
+    93 /* which zmq.h of 4.3 names in draft builds alone; the library takes it */
 #define QUEUED_FRAMES (2 * TD_WINDOW) /* a connection's, each way */
 #define HANDSHAKE_MS 3000
 #define RECONNECT_MS 50
@@ -27,29 +28,36 @@ static bool set_text(void *socket, int option, const char *text) {
 static bool set_common(void *socket, const td_keypair *key) {
     int64_t most = TD_FRAME_MAX;
     return zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &most, sizeof most) == 0 &&
-           set_int(socket, ZMQ_SNDHWM, QUEUED_FRAMES) && set_int(socket, ZMQ_RCVHWM, QUEUED_FRAMES) &&
-           set_int(socket, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS) && set_int(socket, ZMQ_LINGER, 0) &&
-           set_int(socket, ZMQ_IMMEDIATE, 1) && set_int(socket, ZMQ_TCP_KEEPALIVE, 1) &&
+           set_int(socket, ZMQ_SNDHWM, QUEUED_FRAMES) &&
+           set_int(socket, ZMQ_RCVHWM, QUEUED_FRAMES) &&
+           set_int(socket, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS) &&
+           set_int(socket, ZMQ_LINGER, 0) && set_int(socket, ZMQ_IMMEDIATE, 1) &&
+           set_int(socket, ZMQ_TCP_KEEPALIVE, 1) &&
            zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, key->secret_key, TD_KEY_TEXT) == 0;
 }
 
 static int refused(td_err *err) {
-    return td_fail(err, TD_E_IO, "", "a socket does not take its options: %s", zmq_strerror(zmq_errno()));
+    return td_fail(err, TD_E_IO, "", "a socket does not take its options: %s",
+                   zmq_strerror(zmq_errno()));
 }
 
 int td_socket_server(void *socket, const td_keypair *key, td_err *err) {
     bool well = set_int(socket, ZMQ_CURVE_SERVER, 1) && set_common(socket, key) &&
                 set_text(socket, ZMQ_ZAP_DOMAIN, TD_ZAP_DOMAIN) &&
-                set_int(socket, ZAP_ENFORCE_DOMAIN, 1) && set_int(socket, ZMQ_ROUTER_MANDATORY, 1) &&
-                set_int(socket, ZMQ_ROUTER_HANDOVER, 0) && set_int(socket, ZMQ_BACKLOG, 100);
+                set_int(socket, ZAP_ENFORCE_DOMAIN, 1) &&
+                set_int(socket, ZMQ_ROUTER_MANDATORY, 1) &&
+                set_int(socket, ZMQ_ROUTER_HANDOVER, 0) &&
+                set_int(socket, ZMQ_BACKLOG, 100);
     return well ? 0 : refused(err);
 }
 
-int td_socket_client(void *socket, const td_keypair *key, const char *server_key, td_err *err) {
-    bool well = set_common(socket, key) &&
-                zmq_setsockopt(socket, ZMQ_CURVE_PUBLICKEY, key->public_key, TD_KEY_TEXT) == 0 &&
-                zmq_setsockopt(socket, ZMQ_CURVE_SERVERKEY, server_key, TD_KEY_TEXT) == 0 &&
-                set_int(socket, ZMQ_RECONNECT_IVL, RECONNECT_MS) &&
-                set_int(socket, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS);
+int td_socket_client(void *socket, const td_keypair *key, const char *server_key,
+                     td_err *err) {
+    bool well =
+        set_common(socket, key) &&
+        zmq_setsockopt(socket, ZMQ_CURVE_PUBLICKEY, key->public_key, TD_KEY_TEXT) == 0 &&
+        zmq_setsockopt(socket, ZMQ_CURVE_SERVERKEY, server_key, TD_KEY_TEXT) == 0 &&
+        set_int(socket, ZMQ_RECONNECT_IVL, RECONNECT_MS) &&
+        set_int(socket, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS);
     return well ? 0 : refused(err);
 }

@@ -15,7 +15,8 @@
 #include "runtime/mem.h"
 
 #define TICK_MS 100
-#define MESSAGES_A_TURN 64 /* of clients, and frames of one child, before the others have their turn */
+#define MESSAGES_A_TURN                                                                  \
+    64 /* of clients, and frames of one child, before the others have their turn */
 #define PARTS_A_TURN 256
 #define DEAD_KEPT 32
 #define DEAD_FOR_MS 2000
@@ -39,7 +40,8 @@ struct td_supervisor {
     char endpoint[300];
     dead dead[DEAD_KEPT];
     int next_dead;
-    size_t draining; /* parts of a multi-part message that have been thrown away so far; 0: none */
+    size_t
+        draining; /* parts of a multi-part message that have been thrown away so far; 0: none */
     int draining_fd;
     int64_t ticked_ms;
     zmq_pollitem_t *item; /* FIXED_ITEMS, then one for each seat */
@@ -53,7 +55,8 @@ enum { ITEM_ROUTER, ITEM_ADMISSION, ITEM_PEERS, ITEM_TEMPLATE, ITEM_STOP, FIXED_
 
 /* Moves msg out. A client that is gone, or takes nothing, loses it: the link sends again. */
 static void send_message(td_supervisor *s, const td_route *route, zmq_msg_t *msg) {
-    if (route->size && zmq_send(s->router, route->bytes, route->size, ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0)
+    if (route->size &&
+        zmq_send(s->router, route->bytes, route->size, ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0)
         zmq_msg_send(msg, s->router, ZMQ_DONTWAIT);
 }
 
@@ -167,20 +170,24 @@ static int start_process(td_supervisor *s, td_seat *seat, td_err *err) {
     td_order o = {.kind = TD_ORDER_START, .serial = seat->serial};
     memcpy(o.session, seat->id, TD_SESSION_BYTES);
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
-        return td_fail(err, TD_E_IO, "", "%s has no pipe for a session: %s", s->config->name,
-                       strerror(errno));
+        return td_fail(err, TD_E_IO, "", "%s has no pipe for a session: %s",
+                       s->config->name, strerror(errno));
     td_conduit_open(&seat->pipe, pair[0]);
     bool taken = td_template_order(s->template, &o, pair[1]);
     close(pair[1]);
-    return taken ? 0 : td_fail(err, TD_E_IO, "", "%s cannot start a session now", s->config->name);
+    return taken ? 0
+                 : td_fail(err, TD_E_IO, "", "%s cannot start a session now",
+                           s->config->name);
 }
 
-static td_seat *open_seat(td_supervisor *s, const td_user *user, const unsigned char *id, td_err *err) {
+static td_seat *open_seat(td_supervisor *s, const td_user *user, const unsigned char *id,
+                          td_err *err) {
     td_seat *silent;
     int64_t now = td_clock_ms();
     td_seat *seat = td_sessions_add(&s->sessions, user, id, now, &silent, err);
     if (seat == NULL && silent) {
-        end_seat(s, silent, "the session made room for a newer one: nothing had been heard of it");
+        end_seat(s, silent,
+                 "the session made room for a newer one: nothing had been heard of it");
         seat = td_sessions_add(&s->sessions, user, id, now, &silent, err);
     }
     if (seat && start_process(s, seat, err)) {
@@ -199,8 +206,8 @@ static void forward(td_supervisor *s, td_seat *seat, td_frame_type type, zmq_msg
     if (!td_conduit_send(&seat->pipe, msg)) pipe_closed(s, seat);
 }
 
-static void take_frame(td_supervisor *s, const td_user *user, const td_route *route, const td_frame *f,
-                       zmq_msg_t *msg) {
+static void take_frame(td_supervisor *s, const td_user *user, const td_route *route,
+                       const td_frame *f, zmq_msg_t *msg) {
     td_seat *seat = td_sessions_find(&s->sessions, user, f->session);
     if (seat) seat->heard_ms = td_clock_ms();
     td_err err;
@@ -225,26 +232,29 @@ static void take_frame(td_supervisor *s, const td_user *user, const td_route *ro
         if (seat)
             forward(s, seat, f->type, msg);
         else
-            tell_gone(s, user, f->session, route, "the session has ended here, and its objects are gone");
+            tell_gone(s, user, f->session, route,
+                      "the session has ended here, and its objects are gone");
         return;
     case TD_FRAME_BYE:
         if (seat) end_seat(s, seat, NULL);
         return;
     default:
-        td_fail(&err, TD_E_PROTOCOL, "", "a frame of type %d is not for a worker", (int)f->type);
+        td_fail(&err, TD_E_PROTOCOL, "", "a frame of type %d is not for a worker",
+                (int)f->type);
         send_error(s, route, f->session, &err);
     }
 }
 
 /* The peer broke the grammar: he is told; if he goes on, his connection is shut down and his sessions that
  * came over it end. */
-static void refuse(td_supervisor *s, const td_route *route, int fd, const unsigned char *id,
-                   const td_err *err, bool multipart) {
+static void refuse(td_supervisor *s, const td_route *route, int fd,
+                   const unsigned char *id, const td_err *err, bool multipart) {
     send_error(s, route, id, err);
     if (!td_peers_strike(&s->peers, fd, multipart)) return;
     for (int i = s->sessions.count - 1; i >= 0; i--) {
         td_seat *seat = s->sessions.seat[i];
-        if (seat->route.size == route->size && memcmp(seat->route.bytes, route->bytes, route->size) == 0)
+        if (seat->route.size == route->size &&
+            memcmp(seat->route.bytes, route->bytes, route->size) == 0)
             end_seat(s, seat, NULL);
     }
 }
@@ -266,7 +276,8 @@ static bool drain(td_supervisor *s) {
     zmq_msg_t part;
     for (int i = 0; i < PARTS_A_TURN; i++) {
         zmq_msg_init(&part);
-        int n = zmq_msg_recv(&part, s->router, ZMQ_DONTWAIT), more = n >= 0 && zmq_msg_more(&part);
+        int n = zmq_msg_recv(&part, s->router, ZMQ_DONTWAIT),
+            more = n >= 0 && zmq_msg_more(&part);
         zmq_msg_close(&part);
         if (n >= 0 && more && ++s->draining % 4096 == 0) /* rather many: not by mistake */
             for (int k = 0; k < TD_PEER_MULTIPART_STRIKES; k++)
@@ -288,7 +299,8 @@ static void take_body(td_supervisor *s, const td_route *route, zmq_msg_t *msg) {
     if (user == NULL) return; /* admission lets nobody in without a name */
     int rc = td_frame_parse(zmq_msg_data(msg), zmq_msg_size(msg), &f, &err);
     if (zmq_msg_more(msg)) {
-        td_fail(&err, TD_E_PROTOCOL, "", "a message of several parts: one frame is a message");
+        td_fail(&err, TD_E_PROTOCOL, "",
+                "a message of several parts: one frame is a message");
         refuse(s, route, fd, f.session, &err, true);
         s->draining = 1;
         s->draining_fd = fd;
@@ -322,12 +334,14 @@ static void tick(td_supervisor *s, int64_t now) {
     for (int i = s->sessions.count - 1; i >= 0; i--) {
         td_seat *seat = s->sessions.seat[i];
         if (now - seat->heard_ms > s->config->lease_ms) {
-            snprintf(why, sizeof why, "the session has ended: nothing was heard of it for %.3g s",
+            snprintf(why, sizeof why,
+                     "the session has ended: nothing was heard of it for %.3g s",
                      (double)s->config->lease_ms / 1000);
             end_seat(s, seat, why);
         } else if (seat->asked_ms && !seat->why[0] &&
                    now - seat->asked_ms > s->config->seconds * 1000) {
-            snprintf(seat->why, sizeof seat->why, "was ended: it computed for longer than %lld s",
+            snprintf(seat->why, sizeof seat->why,
+                     "was ended: it computed for longer than %lld s",
                      (long long)s->config->seconds);
             td_order kill = {.kind = TD_ORDER_KILL, .serial = seat->serial};
             td_template_order(s->template, &kill, -1);
@@ -343,7 +357,8 @@ static bool reserve_items(td_supervisor *s) {
     if (want <= s->item_room) return true;
     zmq_pollitem_t *item = td_grow_bytes(s->item, (size_t)want * 2 * sizeof *item);
     if (item) s->item = item;
-    uint64_t *serial = item ? td_grow_bytes(s->item_serial, (size_t)want * 2 * sizeof *serial) : NULL;
+    uint64_t *serial =
+        item ? td_grow_bytes(s->item_serial, (size_t)want * 2 * sizeof *serial) : NULL;
     if (serial == NULL) return false;
     s->item_serial = serial;
     s->item_room = want * 2;
@@ -353,9 +368,12 @@ static bool reserve_items(td_supervisor *s) {
 static int fill_items(td_supervisor *s, int stop_fd) {
     int n = FIXED_ITEMS;
     s->item[ITEM_ROUTER] = (zmq_pollitem_t){.socket = s->router, .events = ZMQ_POLLIN};
-    s->item[ITEM_ADMISSION] = (zmq_pollitem_t){.socket = s->admission.socket, .events = ZMQ_POLLIN};
-    s->item[ITEM_PEERS] = (zmq_pollitem_t){.socket = s->peers.monitor, .events = ZMQ_POLLIN};
-    s->item[ITEM_TEMPLATE] = (zmq_pollitem_t){.fd = s->template->fd, .events = ZMQ_POLLIN};
+    s->item[ITEM_ADMISSION] =
+        (zmq_pollitem_t){.socket = s->admission.socket, .events = ZMQ_POLLIN};
+    s->item[ITEM_PEERS] =
+        (zmq_pollitem_t){.socket = s->peers.monitor, .events = ZMQ_POLLIN};
+    s->item[ITEM_TEMPLATE] =
+        (zmq_pollitem_t){.fd = s->template->fd, .events = ZMQ_POLLIN};
     s->item[ITEM_STOP] = (zmq_pollitem_t){.fd = stop_fd, .events = ZMQ_POLLIN};
     for (int i = 0; i < s->sessions.count; i++) {
         td_seat *seat = s->sessions.seat[i];
@@ -369,22 +387,27 @@ static int fill_items(td_supervisor *s, int stop_fd) {
 
 int td_supervisor_run(td_supervisor *s, int stop_fd, td_err *err) {
     for (;;) {
-        if (!reserve_items(s)) return td_fail(err, TD_E_MEMORY, "worker", "out of memory");
+        if (!reserve_items(s))
+            return td_fail(err, TD_E_MEMORY, "worker", "out of memory");
         int n = fill_items(s, stop_fd);
         bool idle = s->peers.count == 0 && s->sessions.count == 0;
         if (zmq_poll(s->item, n, idle ? 60000 : TICK_MS) < 0 && errno != EINTR)
-            return td_fail(err, TD_E_IO, "worker", "polling failed: %s", zmq_strerror(errno));
+            return td_fail(err, TD_E_IO, "worker", "polling failed: %s",
+                           zmq_strerror(errno));
         if (s->item[ITEM_STOP].revents) return 0;
         if (s->item[ITEM_ADMISSION].revents) td_admission_serve(&s->admission);
         if (s->item[ITEM_PEERS].revents) td_peers_events(&s->peers);
         for (int i = FIXED_ITEMS; i < n; i++) {
-            td_seat *seat = s->item[i].revents ? td_sessions_serial(&s->sessions, s->item_serial[i]) : NULL;
+            td_seat *seat = s->item[i].revents
+                                ? td_sessions_serial(&s->sessions, s->item_serial[i])
+                                : NULL;
             if (seat && seat->pipe.fd >= 0) serve_pipe(s, seat, s->item[i].revents);
         }
         for (int i = 0; i < MESSAGES_A_TURN && take_message(s); i++) {
         }
         if (s->item[ITEM_TEMPLATE].revents && !serve_reports(s))
-            return td_fail(err, TD_E_GONE, "worker", "the process that starts sessions has ended");
+            return td_fail(err, TD_E_GONE, "worker",
+                           "the process that starts sessions has ended");
         tick(s, td_clock_ms());
     }
 }
@@ -395,15 +418,18 @@ static int open_sockets(td_supervisor *s, const td_keypair *key, td_err *err) {
     s->context = zmq_ctx_new();
     s->router = s->context ? zmq_socket(s->context, ZMQ_ROUTER) : NULL;
     if (s->router == NULL)
-        return td_fail(err, TD_E_IO, "worker", "ZeroMQ does not start: %s", zmq_strerror(zmq_errno()));
-    int rc = td_admission_open(&s->admission, s->context, s->config->user, s->config->user_count, err);
+        return td_fail(err, TD_E_IO, "worker", "ZeroMQ does not start: %s",
+                       zmq_strerror(zmq_errno()));
+    int rc = td_admission_open(&s->admission, s->context, s->config->user,
+                               s->config->user_count, err);
     if (rc == 0) rc = td_peers_open(&s->peers, s->context, s->router, err);
     if (rc == 0) rc = td_socket_server(s->router, key, err);
     if (rc) return rc;
     if (zmq_bind(s->router, s->config->listen) != 0) {
         int why = zmq_errno();
-        return td_fail(err, TD_E_IO, "worker", why == EADDRINUSE ? "%s is in use already%s"
-                                                                : "%s cannot be listened on: %s",
+        return td_fail(err, TD_E_IO, "worker",
+                       why == EADDRINUSE ? "%s is in use already%s"
+                                         : "%s cannot be listened on: %s",
                        s->config->listen, why == EADDRINUSE ? "" : zmq_strerror(why));
     }
     size_t size = sizeof s->endpoint;

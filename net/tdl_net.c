@@ -10,10 +10,13 @@
 #define TIMEOUT_S 3.0
 #define TIMEOUT_MAX_S 3600.0
 
-static const char *take_path(lua_State *L, const char *name, const char *what) { /* [-0, +1, e] */
+static const char *take_path(lua_State *L, const char *name,
+                             const char *what) { /* [-0, +1, e] */
     lua_pushstring(L, name);
     int type = lua_istable(L, 2) ? lua_rawget(L, 2) : LUA_TNIL;
-    if (type == LUA_TNIL) tdl_fail(L, TD_E_ARGUMENT, "connect", "the option '%s' is missing: %s", name, what);
+    if (type == LUA_TNIL)
+        tdl_fail(L, TD_E_ARGUMENT, "connect", "the option '%s' is missing: %s", name,
+                 what);
     if (type != LUA_TSTRING)
         tdl_fail(L, TD_E_ARGUMENT, "connect", "the option '%s' is a path, got a %s", name,
                  lua_typename(L, type));
@@ -25,8 +28,8 @@ static int take_timeout(lua_State *L) { /* [-0, +0, e] */
     int type = lua_rawget(L, 2);
     double s = type == LUA_TNIL ? TIMEOUT_S : lua_tonumber(L, -1);
     if (type != LUA_TNIL && (type != LUA_TNUMBER || !(s > 0 && s <= TIMEOUT_MAX_S)))
-        tdl_fail(L, TD_E_ARGUMENT, "connect", "the option 'timeout' is a number of seconds up to %g",
-                 TIMEOUT_MAX_S);
+        tdl_fail(L, TD_E_ARGUMENT, "connect",
+                 "the option 'timeout' is a number of seconds up to %g", TIMEOUT_MAX_S);
     lua_pop(L, 1);
     return (int)(s * 1000) + 1;
 }
@@ -49,15 +52,20 @@ static int connect_worker(lua_State *L) { /* [-2, +1, e] */
     char name[64], server_key[TD_KEY_TEXT];
     if (lua_type(L, 1) != LUA_TSTRING)
         return tdl_fail(L, TD_E_ARGUMENT, "connect",
-                        "an address such as tcp://127.0.0.1:7700 is wanted, got a %s", luaL_typename(L, 1));
+                        "an address such as tcp://127.0.0.1:7700 is wanted, got a %s",
+                        luaL_typename(L, 1));
     lua_settop(L, 2);
     tdl_check_options(L, 2, "connect", options);
-    const char *server_path = take_path(L, "server", "the file with the worker's public key, alice.pub");
+    const char *server_path =
+        take_path(L, "server", "the file with the worker's public key, alice.pub");
     const char *key_path = take_path(L, "key", "the file with your secret key, me.key");
     int timeout_ms = take_timeout(L);
     name_of(server_path, name, sizeof name);
-    td_remote to = {.url = lua_tostring(L, 1), .name = name, .server_path = server_path,
-                    .server_key = server_key, .timeout_ms = timeout_ms};
+    td_remote to = {.url = lua_tostring(L, 1),
+                    .name = name,
+                    .server_path = server_path,
+                    .server_key = server_key,
+                    .timeout_ms = timeout_ms};
     td_err err = {0};
     td_keypair key = {0};
     td_transport transport;
@@ -71,7 +79,8 @@ static int connect_worker(lua_State *L) { /* [-2, +1, e] */
     td_session *session = tdl_check_worker(L, -1, "connect");
     td_transport_tick(&transport, session);
     if (td_session_open(session, timeout_ms + 1000, &err)) {
-        lua_getfield(L, -1, "close"); /* the thread goes now, not when the collector comes by */
+        lua_getfield(L, -1,
+                     "close"); /* the thread goes now, not when the collector comes by */
         lua_pushvalue(L, -2);
         lua_call(L, 1, 0);
         return raise_as_connect(L, &err);

@@ -25,7 +25,8 @@ typedef struct template {
     int fd, signals;
     running *child;
     size_t count, room;
-} template;
+}
+template;
 
 /* ---- in the template ---- */
 
@@ -36,10 +37,13 @@ static void report(template *t, uint64_t serial, pid_t pid, int status, int erro
     }
 }
 
-static _Noreturn void become_child(const template *t, const td_order *o, int pipe, pid_t parent) {
+static _Noreturn void become_child(const template *t, const td_order *o, int pipe,
+                                   pid_t parent) {
     sigset_t none;
     sigemptyset(&none);
-    signal(SIGINT, SIG_IGN); /* Ctrl-C at the worker's terminal: the supervisor ends things in order */
+    signal(
+        SIGINT,
+        SIG_IGN); /* Ctrl-C at the worker's terminal: the supervisor ends things in order */
     sigprocmask(SIG_SETMASK, &none, NULL);
     const td_child_plan *plan = t->plan;
     if (!td_child_enter(pipe, plan) || getppid() != parent) _exit(TD_CHILD_NOT_LOCKED);
@@ -93,7 +97,9 @@ static bool take_order(template *t) {
         char bytes[CMSG_SPACE(sizeof(int))];
     } control = {0};
     struct iovec part = {&o, sizeof o};
-    struct msghdr h = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes,
+    struct msghdr h = {.msg_iov = &part,
+                       .msg_iovlen = 1,
+                       .msg_control = control.bytes,
                        .msg_controllen = sizeof control.bytes};
     ssize_t n = recvmsg(t->fd, &h, MSG_CMSG_CLOEXEC);
     if (n < 0 && errno == EINTR) return true;
@@ -118,7 +124,8 @@ static _Noreturn void template_main(template *t) {
     t->signals = signalfd(-1, &chld, SFD_NONBLOCK | SFD_CLOEXEC);
     if (t->signals < 0) _exit(1);
     for (;;) {
-        struct pollfd p[2] = {{.fd = t->fd, .events = POLLIN}, {.fd = t->signals, .events = POLLIN}};
+        struct pollfd p[2] = {{.fd = t->fd, .events = POLLIN},
+                              {.fd = t->signals, .events = POLLIN}};
         if (poll(p, 2, -1) < 0 && errno != EINTR) break;
         if (p[1].revents) reap(t);
         if (p[0].revents && !take_order(t)) break;
@@ -135,7 +142,8 @@ int td_template_start(td_template *t, const td_child_plan *plan, td_err *err) {
     int pair[2];
     *t = (td_template){.fd = -1};
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
-        return td_fail(err, TD_E_IO, "worker", "no pipe for the template: %s", strerror(errno));
+        return td_fail(err, TD_E_IO, "worker", "no pipe for the template: %s",
+                       strerror(errno));
     fflush(NULL);
     t->pid = fork();
     if (t->pid == 0) {
@@ -146,7 +154,8 @@ int td_template_start(td_template *t, const td_child_plan *plan, td_err *err) {
     close(pair[1]);
     if (t->pid < 0) {
         close(pair[0]);
-        return td_fail(err, TD_E_IO, "worker", "the template does not start: %s", strerror(errno));
+        return td_fail(err, TD_E_IO, "worker", "the template does not start: %s",
+                       strerror(errno));
     }
     t->fd = pair[0];
     return 0;

@@ -18,9 +18,9 @@
 #include "runtime/mem.h"
 
 #define TICK_MS 250
-#define FAREWELL_MS 250        /* for the last frames to leave */
+#define FAREWELL_MS 250 /* for the last frames to leave */
 #define FRAMES_A_TURN 64
-#define OWN_MARK (1ull << 63)  /* of pings that are sent in silence */
+#define OWN_MARK (1ull << 63) /* of pings that are sent in silence */
 
 typedef struct outgoing {
     struct outgoing *next;
@@ -44,7 +44,8 @@ typedef struct wire {
     td_err why; /* it is down */
     bool closing, renew;
     td_session *session;
-    unsigned char session_id[TD_SESSION_BYTES]; /* from the HELLO that went by; for pings */
+    unsigned char
+        session_id[TD_SESSION_BYTES]; /* from the HELLO that went by; for pings */
     bool has_session;
 
     int wake_fd;
@@ -131,13 +132,14 @@ static int open_socket(wire *w, td_err *err) {
     w->monitor = zmq_socket(w->context, ZMQ_PAIR);
     if (w->socket == NULL || w->monitor == NULL ||
         zmq_setsockopt(w->monitor, ZMQ_LINGER, &linger, sizeof linger) != 0 ||
-        zmq_socket_monitor(w->socket, address, ZMQ_EVENT_ALL) != 0 || zmq_connect(w->monitor, address) != 0)
+        zmq_socket_monitor(w->socket, address, ZMQ_EVENT_ALL) != 0 ||
+        zmq_connect(w->monitor, address) != 0)
         return td_fail(err, TD_E_IO, "", "no socket: %s", zmq_strerror(zmq_errno()));
     int rc = td_socket_client(w->socket, &w->key, w->server_key, err);
     if (rc) return rc;
     if (zmq_connect(w->socket, w->contact.url) != 0)
-        return td_fail(err, TD_E_ARGUMENT, "", "%s is no address to connect to: %s", w->contact.url,
-                       zmq_strerror(zmq_errno()));
+        return td_fail(err, TD_E_ARGUMENT, "", "%s is no address to connect to: %s",
+                       w->contact.url, zmq_strerror(zmq_errno()));
     return 0;
 }
 
@@ -181,7 +183,8 @@ static void take_frame(wire *w, zmq_msg_t *msg) {
     size_t size = zmq_msg_size(msg);
     if (size < 512 && td_frame_parse(zmq_msg_data(msg), size, &f, NULL) == 0) {
         if (f.type == TD_FRAME_PONG && (f.n & OWN_MARK)) return;
-        if (f.type == TD_FRAME_WELCOME) snprintf(w->contact.name, sizeof w->contact.name, "%s", f.name);
+        if (f.type == TD_FRAME_WELCOME)
+            snprintf(w->contact.name, sizeof w->contact.name, "%s", f.name);
     }
     void *copy = td_grow_bytes(NULL, size);
     if (copy == NULL) return;
@@ -193,7 +196,8 @@ static void take_frames(wire *w) {
     for (int i = 0; i < FRAMES_A_TURN; i++) {
         zmq_msg_t msg;
         bool in_parts = false, more = true, some = false;
-        while (more) { /* one part, as workers send; several are none of ours, and thrown away */
+        while (
+            more) { /* one part, as workers send; several are none of ours, and thrown away */
             zmq_msg_init(&msg);
             if (zmq_msg_recv(&msg, w->socket, ZMQ_DONTWAIT) < 0) {
                 zmq_msg_close(&msg);
@@ -258,8 +262,8 @@ static void watch_silence(wire *w, int64_t now, const unsigned char *session) {
         act(w, what);
         close_socket(w, 0);
         if (open_socket(w, &why) == 0) w->contact.down = true; /* it has been said */
-    } else if (now - w->said_ms > TD_SILENCE_MS ||
-               (now - w->heard_ms > TD_SILENCE_MS && now - w->pinged_ms > TD_SILENCE_MS)) {
+    } else if (now - w->said_ms > TD_SILENCE_MS || (now - w->heard_ms > TD_SILENCE_MS &&
+                                                    now - w->pinged_ms > TD_SILENCE_MS)) {
         ping(w, session);
     }
 }
@@ -292,7 +296,8 @@ static void *run(void *arg) {
         zmq_pollitem_t item[3] = {
             {.fd = w->wake_fd, .events = ZMQ_POLLIN},
             {.socket = w->monitor, .events = ZMQ_POLLIN},
-            {.socket = w->socket, .events = (short)(ZMQ_POLLIN | (waiting ? ZMQ_POLLOUT : 0))}};
+            {.socket = w->socket,
+             .events = (short)(ZMQ_POLLIN | (waiting ? ZMQ_POLLOUT : 0))}};
         bool unsettled = !w->contact.down && w->contact.state != TD_CONTACT_UP;
         zmq_poll(item, w->socket ? 3 : 1, unsettled ? 50 : TICK_MS);
         uint64_t count;
@@ -427,16 +432,18 @@ static wire *wire_new(const td_remote *to) {
 static int start_thread(wire *w) {
     sigset_t all, before;
     sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the thread that runs Lua */
+    pthread_sigmask(SIG_SETMASK, &all,
+                    &before); /* signals are for the thread that runs Lua */
     int rc = pthread_create(&w->thread, NULL, run, w);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return rc;
 }
 
 int td_transport_open(const td_remote *to, td_transport *out, td_err *err) {
-    if (!td_address_can_connect(to->url) || strlen(to->url) >= sizeof ((td_contact *)0)->url)
-        return td_fail(err, TD_E_ARGUMENT, "", "'%.100s' is no address such as tcp://127.0.0.1:7700",
-                       to->url);
+    if (!td_address_can_connect(to->url) ||
+        strlen(to->url) >= sizeof((td_contact *)0)->url)
+        return td_fail(err, TD_E_ARGUMENT, "",
+                       "'%.100s' is no address such as tcp://127.0.0.1:7700", to->url);
     wire *w = wire_new(to);
     if (w == NULL) return td_fail(err, TD_E_MEMORY, "", "out of memory");
     int rc = td_keypair_copy(&w->key, to->key, err);
@@ -445,13 +452,18 @@ int td_transport_open(const td_remote *to, td_transport *out, td_err *err) {
     if (rc == 0) rc = open_socket(w, err);
     if (rc == 0) {
         int why = start_thread(w);
-        if (why) rc = td_fail(err, TD_E_IO, "", "no thread for the connection: %s", strerror(why));
+        if (why)
+            rc = td_fail(err, TD_E_IO, "", "no thread for the connection: %s",
+                         strerror(why));
     }
     if (rc) {
         wire_free(w);
         return rc;
     }
-    *out = (td_transport){.ctx = w, .send = wire_send, .recv = wire_recv, .close = wire_close,
+    *out = (td_transport){.ctx = w,
+                          .send = wire_send,
+                          .recv = wire_recv,
+                          .close = wire_close,
                           .reconnect = wire_reconnect};
     return 0;
 }

@@ -39,12 +39,6 @@ static td_tensor *join_columns(const td_table *t, const td_entry *without,
     for (size_t i = 0; x && i < t->count; i++) {
         const td_entry *e = &t->entry[i];
         if (e == without) continue;
-        if (e->category) {
-            td_fail(err, TD_E_DTYPE, "load",
-                    "%s: column '%.60s' is text, which no f32 can hold", path, e->name);
-            td_tensor_unref(&x);
-            return NULL;
-        }
         td_shape one = {.ndim = 1, .dim = {shape.dim[0]}};
         int64_t stride = columns;
         td_tensor *column = td_tensor_view(x, &one, &stride, at++, err);
@@ -55,6 +49,14 @@ static td_tensor *join_columns(const td_table *t, const td_entry *without,
         td_tensor_unref(&column);
     }
     return x;
+}
+
+/* A target column: whole numbers stay, others are f32. */
+static td_tensor *target_column(const td_tensor *column, td_err *err) {
+    td_dtype d = td_dtype_is_float(column->dtype) ? TD_F32 : column->dtype;
+    td_tensor *y = td_tensor_new(d, &column->shape, err);
+    if (y) td_tensor_copy(y, column);
+    return y;
 }
 
 static const td_entry *find_x(const td_table *t, const td_entry *y) {
@@ -79,13 +81,14 @@ static int pick(const td_table *t, const char *path, const char *target, td_tens
         return td_fail(err, TD_E_NOT_FOUND, "load", "%s has no tensor in it", path);
     if (is_csv) {
         *x = join_columns(t, ye, path, err);
-        if (*x == NULL) return TD_E_SHAPE;
+        if (*x && ye) *y = target_column(ye->tensor, err);
+        if (*x == NULL || (ye && *y == NULL)) return TD_E_SHAPE;
     } else {
         const td_entry *xe = find_x(t, ye);
         if (xe == NULL) return no_entry(t, path, "x", err);
         *x = td_tensor_ref(xe->tensor);
     }
-    if (ye) *y = td_tensor_ref(ye->tensor);
+    if (ye && *y == NULL) *y = td_tensor_ref(ye->tensor);
     if ((*x)->shape.ndim == 0)
         return td_fail(err, TD_E_SHAPE, "load", "%s: a scalar has no rows", path);
     if (*y && ((*y)->shape.ndim == 0 || (*y)->shape.dim[0] != (*x)->shape.dim[0])) {

@@ -28,10 +28,10 @@
 
 typedef struct rig {
     char folder[64], url[128];
-    td_worker_config config; /* change it before rig_start */
-    td_user user[2];         /* carol and dave */
+    td_worker_config config;          /* change it before rig_start */
+    td_user user[2];                  /* carol and dave */
     td_keypair bob, carol, dave, eve; /* eve is not listed */
-    pid_t pid;               /* of the worker; 0: none runs */
+    pid_t pid;                        /* of the worker; 0: none runs */
 } rig;
 
 static inline void rig_key(const rig *r, const char *name, td_keypair *k) {
@@ -55,9 +55,14 @@ static inline int rig_make(void **state) {
     snprintf(r->user[1].name, sizeof r->user[1].name, "dave");
     memcpy(r->user[0].public_key, r->carol.public_key, TD_KEY_TEXT);
     memcpy(r->user[1].public_key, r->dave.public_key, TD_KEY_TEXT);
-    r->config = (td_worker_config){.user = r->user, .user_count = 2, .memory_bytes = 1 << 30,
-                                   .letter_bytes = 1 << 30, .seconds = 60, .sessions = 8,
-                                   .user_sessions = 7, .lease_ms = 60000};
+    r->config = (td_worker_config){.user = r->user,
+                                   .user_count = 2,
+                                   .memory_bytes = 1 << 30,
+                                   .letter_bytes = 1 << 30,
+                                   .seconds = 60,
+                                   .sessions = 8,
+                                   .user_sessions = 7,
+                                   .lease_ms = 60000};
     snprintf(r->config.name, sizeof r->config.name, "bob");
     snprintf(r->config.listen, sizeof r->config.listen, "tcp://127.0.0.1:*");
     snprintf(r->config.key_path, sizeof r->config.key_path, "%s/bob.key", r->folder);
@@ -128,7 +133,8 @@ static inline int children_of(pid_t parent, pid_t *out, int most) {
         const char *tail = text ? strrchr(text, ')') : NULL;
         char kind = 0;
         int up = 0;
-        if (tail && sscanf(tail + 1, " %c %d", &kind, &up) == 2 && up == parent && kind != 'Z' && n < most)
+        if (tail && sscanf(tail + 1, " %c %d", &kind, &up) == 2 && up == parent &&
+            kind != 'Z' && n < most)
             out[n++] = (pid_t)atoi(e->d_name);
         fclose(f);
     }
@@ -169,16 +175,22 @@ static inline size_t memory_of(pid_t pid, const char *what) {
     FILE *f = fopen(path, "r");
     assert_non_null(f);
     while (fgets(line, sizeof line, f))
-        if (strncmp(line, what, strlen(what)) == 0) kb = (size_t)atol(line + strlen(what) + 1);
+        if (strncmp(line, what, strlen(what)) == 0)
+            kb = (size_t)atol(line + strlen(what) + 1);
     fclose(f);
     return kb * 1024;
 }
 
 /* ---- clients with a session ---- */
 
-static inline td_session *session_connect(const rig *r, const td_keypair *key, td_err *err) {
-    td_remote to = {.url = r->url, .name = "bob", .server_path = "bob.pub",
-                    .server_key = r->bob.public_key, .key = key, .timeout_ms = 3000};
+static inline td_session *session_connect(const rig *r, const td_keypair *key,
+                                          td_err *err) {
+    td_remote to = {.url = r->url,
+                    .name = "bob",
+                    .server_path = "bob.pub",
+                    .server_key = r->bob.public_key,
+                    .key = key,
+                    .timeout_ms = 3000};
     td_transport t;
     memset(err, 0, sizeof *err);
     if (td_transport_open(&to, &t, err)) return NULL;
@@ -278,7 +290,9 @@ static inline int raw_recv(raw_peer *p, int ms) {
     zmq_pollitem_t item = {.socket = p->socket, .events = ZMQ_POLLIN};
     if (zmq_poll(&item, 1, ms) <= 0) return 0;
     int n = zmq_recv(p->socket, p->bytes, sizeof p->bytes, 0);
-    if (n <= 0 || n > (int)sizeof p->bytes || td_frame_parse(p->bytes, (size_t)n, &p->frame, &err)) return 0;
+    if (n <= 0 || n > (int)sizeof p->bytes ||
+        td_frame_parse(p->bytes, (size_t)n, &p->frame, &err))
+        return 0;
     return (int)p->frame.type;
 }
 
@@ -295,7 +309,9 @@ static inline bool raw_ping(raw_peer *p, unsigned char session, int ms) {
     raw_send(p, &f);
     int64_t end = td_clock_ms() + ms;
     while (td_clock_ms() < end)
-        if (raw_recv(p, (int)(end - td_clock_ms()) + 1) == TD_FRAME_PONG && p->frame.n == 77) return true;
+        if (raw_recv(p, (int)(end - td_clock_ms()) + 1) == TD_FRAME_PONG &&
+            p->frame.n == 77)
+            return true;
     return false;
 }
 

@@ -52,7 +52,8 @@ static void plain_mechanism(void **state) {
     raw_close(&p);
 }
 
-static void ask(void *socket, const char *domain, const char *mechanism, const void *key, size_t key_bytes) {
+static void ask(void *socket, const char *domain, const char *mechanism, const void *key,
+                size_t key_bytes) {
     const char *const texts[] = {"1.0", "7", domain, "127.0.0.1", "", mechanism};
     for (int i = 0; i < 6; i++) zmq_send(socket, texts[i], strlen(texts[i]), ZMQ_SNDMORE);
     zmq_send(socket, key, key_bytes, 0);
@@ -75,10 +76,14 @@ static void requests_of_all_kinds(void **state) {
         size_t key_bytes;
         const char *status, *user;
     } cases[] = {
-        {TD_ZAP_DOMAIN, "CURVE", key, 32, "200", "dave"}, {TD_ZAP_DOMAIN, "CURVE", other, 32, "400", ""},
-        {"", "CURVE", key, 32, "400", ""},                {"other", "CURVE", key, 32, "400", ""},
-        {TD_ZAP_DOMAIN, "NULL", key, 32, "400", ""},      {TD_ZAP_DOMAIN, "PLAIN", "dave", 4, "400", ""},
-        {TD_ZAP_DOMAIN, "CURVE", key, 31, "400", ""},     {TD_ZAP_DOMAIN, "CURVE", "", 0, "400", ""},
+        {TD_ZAP_DOMAIN, "CURVE", key, 32, "200", "dave"},
+        {TD_ZAP_DOMAIN, "CURVE", other, 32, "400", ""},
+        {"", "CURVE", key, 32, "400", ""},
+        {"other", "CURVE", key, 32, "400", ""},
+        {TD_ZAP_DOMAIN, "NULL", key, 32, "400", ""},
+        {TD_ZAP_DOMAIN, "PLAIN", "dave", 4, "400", ""},
+        {TD_ZAP_DOMAIN, "CURVE", key, 31, "400", ""},
+        {TD_ZAP_DOMAIN, "CURVE", "", 0, "400", ""},
         {TD_ZAP_DOMAIN, "CURVE", r->dave.public_key, 40, "400", ""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -46,16 +46,20 @@ static void whole(void **state) {
     (void)state;
     td_worker_config c;
     td_err err;
-    int rc = load("local day = 'mnist'\n"
-                  "return { name = 'bob', listen = 'tcp://127.0.0.1:7700', key = 'bob.key',\n"
-                  "  state = 'var/bob', gateway = 'tcp://gateway:7600',\n"
-                  "  datasets = {\n"
-                  "    [day .. '-train'] = {path = '/data/mnist.npz', tags = {'#mnist', '#train'}, policy = 'open',\n"
-                  "      target = 'y', description = 'digits', mock = 100},\n"
-                  "    icu = {path = 'icu.csv', policy = 'plans'}},\n"
-                  "  users = {carol = {key = 'carol.pub', role = 'scientist'}, dave = {key = 'dave.pub'}},\n"
-                  "  limits = {memory = '1.5G', seconds = 60, result = '200M', sessions = 8, lease = 30}}\n",
-                  &c, &err);
+    int rc =
+        load("local day = 'mnist'\n"
+             "return { name = 'bob', listen = 'tcp://127.0.0.1:7700', key = 'bob.key',\n"
+             "  state = 'var/bob', gateway = 'tcp://gateway:7600',\n"
+             "  datasets = {\n"
+             "    [day .. '-train'] = {path = '/data/mnist.npz', tags = {'#mnist', "
+             "'#train'}, policy = 'open',\n"
+             "      target = 'y', description = 'digits', mock = 100},\n"
+             "    icu = {path = 'icu.csv', policy = 'plans'}},\n"
+             "  users = {carol = {key = 'carol.pub', role = 'scientist'}, dave = {key = "
+             "'dave.pub'}},\n"
+             "  limits = {memory = '1.5G', seconds = 60, result = '200M', sessions = 8, "
+             "lease = 30}}\n",
+             &c, &err);
     assert_string_equal(err.msg, "");
     assert_int_equal(rc, 0);
     char want[200];
@@ -97,34 +101,46 @@ static void refusals(void **state) {
     } cases[] = {
         {"return {listen = 'tcp://127.0.0.1:1', key = 'k'}", "bob.lua: name: is missing"},
         {"return {name = 'bob', key = 'k'}", "bob.lua: listen: is missing"},
-        {"return {name = 'bob', listen = 'tcp://127.0.0.1:1'}", "bob.lua: key: is missing"},
+        {"return {name = 'bob', listen = 'tcp://127.0.0.1:1'}",
+         "bob.lua: key: is missing"},
         {"return {name = 5}", "bob.lua: name: a text is wanted, got a number"},
         {"return {name = '', listen = 'x'}", "bob.lua: name: the text is empty"},
-        {"return {name = 'b b'}", "bob.lua: name: 'b b' is no name: letters, digits, '-', '_' and '.' are"},
-        {BEGIN "lissten = 1}", "bob.lua: unknown field 'lissten', did you mean 'listen'?"},
-        {BEGIN "[1] = 1}", "bob.lua: fields of 'the configuration' have names, one has a number"},
+        {"return {name = 'b b'}",
+         "bob.lua: name: 'b b' is no name: letters, digits, '-', '_' and '.' are"},
+        {BEGIN "lissten = 1}",
+         "bob.lua: unknown field 'lissten', did you mean 'listen'?"},
+        {BEGIN "[1] = 1}",
+         "bob.lua: fields of 'the configuration' have names, one has a number"},
         {BEGIN "limits = {memory = 'much'}}",
          "bob.lua: limits.memory: a size such as \"200M\" is wanted, got much"},
         {BEGIN "limits = {memory = '2GG'}}",
          "bob.lua: limits.memory: a size such as \"200M\" is wanted, got 2GG"},
         {BEGIN "limits = {memory = 5}}",
          "bob.lua: limits.memory: 5 bytes are not from 1048576 to 70368744177664"},
-        {BEGIN "limits = {seconds = 1.5}}", "bob.lua: limits.seconds: a whole number is wanted, got a number"},
-        {BEGIN "limits = {sessions = 0}}", "bob.lua: limits.sessions: 0 is not from 1 to 1000"},
+        {BEGIN "limits = {seconds = 1.5}}",
+         "bob.lua: limits.seconds: a whole number is wanted, got a number"},
+        {BEGIN "limits = {sessions = 0}}",
+         "bob.lua: limits.sessions: 0 is not from 1 to 1000"},
         {BEGIN "limits = {mem = 0}}", "bob.lua: unknown field 'limits.mem'"},
-        {BEGIN "limits = {memori = 0}}", "bob.lua: unknown field 'limits.memori', did you mean 'memory'?"},
+        {BEGIN "limits = {memori = 0}}",
+         "bob.lua: unknown field 'limits.memori', did you mean 'memory'?"},
         {BEGIN "limits = 5}", "bob.lua: limits: a table is wanted, got a number"},
-        {BEGIN "users = {carol = 'carol.pub'}}", "bob.lua: users.carol: a table is wanted, got a string"},
+        {BEGIN "users = {carol = 'carol.pub'}}",
+         "bob.lua: users.carol: a table is wanted, got a string"},
         {BEGIN "users = {carol = {}}}", "bob.lua: users.carol.key: is missing"},
-        {BEGIN "users = {{key = 'carol.pub'}}}", "bob.lua: users: each has a name, of 1 to 63 characters"},
+        {BEGIN "users = {{key = 'carol.pub'}}}",
+         "bob.lua: users: each has a name, of 1 to 63 characters"},
         {BEGIN "users = {carol = {key = 'carol.pub', role = 'scientits'}}}",
          "bob.lua: users.carol.role: there is no 'scientits', did you mean 'scientist'?"},
         {BEGIN "users = {a = {key = 'carol.pub'}, b = {key = 'carol.pub'}}}",
          "bob.lua: users: a and b have the same key"},
-        {BEGIN "datasets = {d = {policy = 'open'}}}", "bob.lua: datasets.d.path: is missing"},
-        {BEGIN "datasets = {d = {path = 'd.npz'}}}", "bob.lua: datasets.d.policy: is missing"},
+        {BEGIN "datasets = {d = {policy = 'open'}}}",
+         "bob.lua: datasets.d.path: is missing"},
+        {BEGIN "datasets = {d = {path = 'd.npz'}}}",
+         "bob.lua: datasets.d.policy: is missing"},
         {BEGIN "datasets = {d = {path = 'd.npz', policy = 'free'}}}",
-         "bob.lua: datasets.d.policy: there is no 'free', there are: open, derived, plans, private"},
+         "bob.lua: datasets.d.policy: there is no 'free', there are: open, derived, "
+         "plans, private"},
         {BEGIN "datasets = {d = {path = 'd.npz', policy = 'opem'}}}",
          "bob.lua: datasets.d.policy: there is no 'opem', did you mean 'open'?"},
         {BEGIN "datasets = {d = {path = 'd.npz', policy = 'open', tags = {'#a', 1}}}}",
@@ -132,15 +148,20 @@ static void refusals(void **state) {
         {BEGIN "listen_beyond_loopback = true}",
          "bob.lua: listen_beyond_loopback: a text is wanted, got a boolean"},
         {BEGIN "listen_beyond_loopback = 'yes'}",
-         "bob.lua: listen_beyond_loopback: it says \"I know that nothing jails a session yet\", or is left out"},
+         "bob.lua: listen_beyond_loopback: it says \"I know that nothing jails a session "
+         "yet\", or is left out"},
         {"return 5", "bob.lua returns a number, a configuration returns a table"},
         {"", "bob.lua returns nothing, a configuration returns a table"},
         {"return {name = os.getenv('HOME')}",
          "bob.lua:1: there is no 'os' here: a configuration can only make a table"},
-        {"local t = io", "bob.lua:1: there is no 'io' here: a configuration can only make a table"},
-        {"return require 'x'", "bob.lua:1: there is no 'require' here: a configuration can only make a table"},
-        {"x = load('y')", "bob.lua:1: there is no 'load' here: a configuration can only make a table"},
-        {"while true do end", "bob.lua:1: it ran for 10 million steps: a configuration only makes a table"},
+        {"local t = io",
+         "bob.lua:1: there is no 'io' here: a configuration can only make a table"},
+        {"return require 'x'",
+         "bob.lua:1: there is no 'require' here: a configuration can only make a table"},
+        {"x = load('y')",
+         "bob.lua:1: there is no 'load' here: a configuration can only make a table"},
+        {"while true do end",
+         "bob.lua:1: it ran for 10 million steps: a configuration only makes a table"},
         {"local s = 'x' while true do s = s .. s end", "bob.lua makes more than 16 MiB"},
         {"return {", "bob.lua:1: unexpected symbol near <eof>"},
         {"\033Lua", "attempt to load a binary chunk (mode is 't')"},
@@ -162,11 +183,21 @@ static void addresses(void **state) {
         const char *address;
         bool local;
     } cases[] = {
-        {"tcp://127.0.0.1:7700", true},   {"tcp://127.1.2.3:*", true},    {"tcp://localhost:0", true},
-        {"tcp://[::1]:7700", true},       {"ipc:///tmp/x", true},         {"tcp://*:7700", false},
-        {"tcp://0.0.0.0:7700", false},    {"tcp://10.0.0.1:7700", false}, {"tcp://[::]:7700", false},
-        {"tcp://127.evil.com:1", false},  {"tcp://1270.0.0.1:1", false},  {"tcp://eth0:7700", false},
-        {"tcp://localhost.evil:1", false}, {"udp://127.0.0.1:1", false},  {"", false},
+        {"tcp://127.0.0.1:7700", true},
+        {"tcp://127.1.2.3:*", true},
+        {"tcp://localhost:0", true},
+        {"tcp://[::1]:7700", true},
+        {"ipc:///tmp/x", true},
+        {"tcp://*:7700", false},
+        {"tcp://0.0.0.0:7700", false},
+        {"tcp://10.0.0.1:7700", false},
+        {"tcp://[::]:7700", false},
+        {"tcp://127.evil.com:1", false},
+        {"tcp://1270.0.0.1:1", false},
+        {"tcp://eth0:7700", false},
+        {"tcp://localhost.evil:1", false},
+        {"udp://127.0.0.1:1", false},
+        {"", false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         assert_int_equal(td_address_is_local(cases[i].address), cases[i].local);
@@ -178,20 +209,29 @@ static void beyond_loopback(void **state) {
     td_err err;
     load("return {name = 'bob', key = 'k', listen = 'tcp://*:7700'}", &c, &err);
     td_worker_config_clear(&c);
-    assert_string_equal(err.msg, "bob.lua: listen: tcp://*:7700 is reached from other machines, and nothing "
-                                 "jails a session yet: listen on tcp://127.0.0.1:7700, or say "
-                                 "listen_beyond_loopback = \"I know that nothing jails a session yet\"");
+    assert_string_equal(
+        err.msg,
+        "bob.lua: listen: tcp://*:7700 is reached from other machines, and nothing "
+        "jails a session yet: listen on tcp://127.0.0.1:7700, or say "
+        "listen_beyond_loopback = \"I know that nothing jails a session yet\"");
     int rc = load("return {name = 'bob', key = 'k', listen = 'tcp://*:7700',\n"
                   "listen_beyond_loopback = 'I know that nothing jails a session yet'}",
                   &c, &err);
     td_worker_config_clear(&c);
     assert_int_equal(rc, 0);
-    static const char *const wrong[] = {"7700", "tcp://", "tcp://127.0.0.1", "tcp://127.0.0.1:",
-                                        "tcp://127.0.0.1:x", "tcp://127.0.0.1:70000", "http://a:1"};
+    static const char *const wrong[] = {"7700",
+                                        "tcp://",
+                                        "tcp://127.0.0.1",
+                                        "tcp://127.0.0.1:",
+                                        "tcp://127.0.0.1:x",
+                                        "tcp://127.0.0.1:70000",
+                                        "http://a:1"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         char text[200], want[200];
-        snprintf(text, sizeof text, "return {name = 'bob', key = 'k', listen = '%s'}", wrong[i]);
-        snprintf(want, sizeof want, "bob.lua: listen: '%s' is no address such as tcp://127.0.0.1:7700",
+        snprintf(text, sizeof text, "return {name = 'bob', key = 'k', listen = '%s'}",
+                 wrong[i]);
+        snprintf(want, sizeof want,
+                 "bob.lua: listen: '%s' is no address such as tcp://127.0.0.1:7700",
                  wrong[i]);
         load(text, &c, &err);
         td_worker_config_clear(&c);
@@ -211,8 +251,9 @@ static void no_file(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(whole),     cmocka_unit_test(refusals), cmocka_unit_test(addresses),
-        cmocka_unit_test(beyond_loopback), cmocka_unit_test(no_file),
+        cmocka_unit_test(whole),     cmocka_unit_test(refusals),
+        cmocka_unit_test(addresses), cmocka_unit_test(beyond_loopback),
+        cmocka_unit_test(no_file),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

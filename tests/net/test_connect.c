@@ -23,7 +23,8 @@ static void assert_fails(const td_remote *to, int code, const char *message, int
         size_t n;
         td_event e = t.recv(t.ctx, to->timeout_ms + 2000, &frame, &n, &err);
         assert_int_equal(e, TD_EV_DOWN);
-        assert_int_equal(t.recv(t.ctx, 1000, &frame, &n, &err), TD_EV_DOWN); /* and again, at once */
+        assert_int_equal(t.recv(t.ctx, 1000, &frame, &n, &err),
+                         TD_EV_DOWN); /* and again, at once */
         t.close(t.ctx);
     }
     assert_true(td_clock_ms() - before < ms);
@@ -32,8 +33,12 @@ static void assert_fails(const td_remote *to, int code, const char *message, int
 }
 
 static td_remote to_bob(const rig *r) {
-    return (td_remote){.url = r->url, .name = "bob", .server_path = "bob.pub",
-                       .server_key = r->bob.public_key, .key = &r->carol, .timeout_ms = 3000};
+    return (td_remote){.url = r->url,
+                       .name = "bob",
+                       .server_path = "bob.pub",
+                       .server_key = r->bob.public_key,
+                       .key = &r->carol,
+                       .timeout_ms = 3000};
 }
 
 static void key_that_is_refused(void **state) {
@@ -52,13 +57,18 @@ static void key_of_another_worker(void **state) {
 
 static void bad_addresses(void **state) {
     rig *r = *state;
-    static const char *const urls[] = {"", "bob", "tcp://127.0.0.1", "tcp://*:7700", "http://127.0.0.1:80",
+    static const char *const urls[] = {"",
+                                       "bob",
+                                       "tcp://127.0.0.1",
+                                       "tcp://*:7700",
+                                       "http://127.0.0.1:80",
                                        "tcp://127.0.0.1:99999"};
     for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
         char want[200];
         td_remote to = to_bob(r);
         to.url = urls[i];
-        snprintf(want, sizeof want, "'%s' is no address such as tcp://127.0.0.1:7700", urls[i]);
+        snprintf(want, sizeof want, "'%s' is no address such as tcp://127.0.0.1:7700",
+                 urls[i]);
         assert_fails(&to, TD_E_ARGUMENT, want, 500);
     }
 }
@@ -84,7 +94,8 @@ static void *answer(void *arg) {
 }
 
 static void listen_there(listener *l, const char *says) {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof a;
     l->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     l->says = says;
@@ -107,7 +118,8 @@ static void nobody_listens(void **state) {
     td_remote to = to_bob(*state);
     listener l;
     char want[200];
-    listen_there(&l, ""); /* bound, so that nobody else takes the port, and not listening */
+    listen_there(&l,
+                 ""); /* bound, so that nobody else takes the port, and not listening */
     to.url = l.url;
     snprintf(want, sizeof want, "nothing answers at %s (connection refused)", l.url);
     assert_fails(&to, TD_E_GONE, want, 1000);
@@ -121,7 +133,8 @@ static void one_who_says_nothing(void **state) {
     listen_there(&l, NULL);
     to.url = l.url;
     to.timeout_ms = 600;
-    snprintf(want, sizeof want, "what is at %s takes connections, and does not answer in 0.6 s", l.url);
+    snprintf(want, sizeof want,
+             "what is at %s takes connections, and does not answer in 0.6 s", l.url);
     assert_fails(&to, TD_E_TIMEOUT, want, 1500);
     stop_listening(&l);
 }
@@ -130,10 +143,12 @@ static void a_web_server(void **state) {
     td_remote to = to_bob(*state);
     listener l;
     char want[200];
-    listen_there(&l, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-                     "<html><body>this is no worker, and it has a lot to say</body></html>");
+    listen_there(
+        &l, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            "<html><body>this is no worker, and it has a lot to say</body></html>");
     to.url = l.url;
-    snprintf(want, sizeof want, "what answers at %s is no worker: it does not speak CURVE", l.url);
+    snprintf(want, sizeof want,
+             "what answers at %s is no worker: it does not speak CURVE", l.url);
     assert_fails(&to, TD_E_DENIED, want, 3500);
     stop_listening(&l);
 }
@@ -146,7 +161,8 @@ static void a_socket_without_keys(void **state) {
     assert_int_equal(zmq_bind(router, "tcp://127.0.0.1:*"), 0);
     zmq_getsockopt(router, ZMQ_LAST_ENDPOINT, url, &size);
     to.url = url;
-    snprintf(want, sizeof want, "what answers at %s is no worker: it does not speak CURVE", url);
+    snprintf(want, sizeof want,
+             "what answers at %s is no worker: it does not speak CURVE", url);
     assert_fails(&to, TD_E_DENIED, want, 1000);
     zmq_close(router);
     zmq_ctx_term(context);
@@ -172,10 +188,14 @@ static void a_worker_that_starts_late(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(key_that_is_refused),  cmocka_unit_test(key_of_another_worker),
-        cmocka_unit_test(bad_addresses),        cmocka_unit_test(nobody_listens),
-        cmocka_unit_test(one_who_says_nothing), cmocka_unit_test(a_web_server),
-        cmocka_unit_test(a_socket_without_keys), cmocka_unit_test(a_worker_that_starts_late),
+        cmocka_unit_test(key_that_is_refused),
+        cmocka_unit_test(key_of_another_worker),
+        cmocka_unit_test(bad_addresses),
+        cmocka_unit_test(nobody_listens),
+        cmocka_unit_test(one_who_says_nothing),
+        cmocka_unit_test(a_web_server),
+        cmocka_unit_test(a_socket_without_keys),
+        cmocka_unit_test(a_worker_that_starts_late),
     };
     return cmocka_run_group_tests(tests, start, rig_free);
 }

@@ -88,7 +88,8 @@ static void frames_that_break_the_link(void **state) {
     f.size = (uint64_t)1 << 60;
     f.head = 1;
     raw_send(&p, &f);
-    assert_non_null(strstr(next_error(&p, 2000), "a letter of 1152921504606846976 bytes, at most"));
+    assert_non_null(
+        strstr(next_error(&p, 2000), "a letter of 1152921504606846976 bytes, at most"));
     assert_int_equal(p.frame.err.code, TD_E_LIMIT);
     assert_true(wait_for_sessions(r, 1, 100));
     raw_close(&p);
@@ -110,7 +111,8 @@ static void truncated_and_flipped_frames(void **state) {
     f.payload = piece;
     f.payload_bytes = 1;
     td_frame_write(&f, &w);
-    for (int round = 0; round < 12; round++) { /* he comes back each time that he is dropped */
+    for (int round = 0; round < 12;
+         round++) { /* he comes back each time that he is dropped */
         raw_open(&p, r, &r->carol);
         raw_hello(&p, 1);
         for (int i = 0; i < 100; i++) {
@@ -144,14 +146,16 @@ static void several_parts(void **state) {
         zmq_send(p.socket, w.data, w.size, ZMQ_SNDMORE);
         for (int k = 0; k < 1000; k++) zmq_send(p.socket, "x", 1, ZMQ_SNDMORE);
         zmq_send(p.socket, "x", 1, 0);
-        assert_string_equal(next_error(&p, 2000), "a message of several parts: one frame is a message");
+        assert_string_equal(next_error(&p, 2000),
+                            "a message of several parts: one frame is a message");
         assert_true(raw_ping(&p, 1, 2000)); /* once may be a mistake */
     }
     for (int i = 0; i < 6; i++) {
         zmq_send(p.socket, w.data, w.size, ZMQ_SNDMORE | ZMQ_DONTWAIT);
         zmq_send(p.socket, "x", 1, ZMQ_DONTWAIT);
     }
-    assert_true(wait_for_sessions(r, 1, 2000)); /* he has gone on: his session is dropped */
+    assert_true(
+        wait_for_sessions(r, 1, 2000)); /* he has gone on: his session is dropped */
     assert_true(raw_ping(&other, 2, 1000));
     td_writer_free(&w);
     raw_close(&p);
@@ -205,9 +209,12 @@ static void frame_that_is_too_large(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(frames_that_are_none),         TEST(one_who_goes_on_is_dropped),
-        TEST(frames_that_break_the_link),   TEST(truncated_and_flipped_frames),
-        TEST(several_parts),                TEST(bomb_of_parts),
+        TEST(frames_that_are_none),
+        TEST(one_who_goes_on_is_dropped),
+        TEST(frames_that_break_the_link),
+        TEST(truncated_and_flipped_frames),
+        TEST(several_parts),
+        TEST(bomb_of_parts),
         TEST(frame_that_is_too_large),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

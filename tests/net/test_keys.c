@@ -70,21 +70,28 @@ static void new_pair_never_overwrites(void **state) {
     (void)state;
     td_err err = {0};
     assert_int_equal(td_keys_new("eve", &err), 0);
-    assert_refused(td_keys_new("eve", &err), &err, TD_E_STATE, "eve.key is there already");
+    assert_refused(td_keys_new("eve", &err), &err, TD_E_STATE,
+                   "eve.key is there already");
     assert_int_equal(unlink("eve.key"), 0);
-    assert_refused(td_keys_new("eve", &err), &err, TD_E_STATE, "eve.pub is there already");
-    assert_int_equal(access("eve.key", F_OK), -1); /* nothing is left of the half that went */
+    assert_refused(td_keys_new("eve", &err), &err, TD_E_STATE,
+                   "eve.pub is there already");
+    assert_int_equal(access("eve.key", F_OK),
+                     -1); /* nothing is left of the half that went */
     assert_int_equal(symlink("nowhere", "link.key"), 0);
-    assert_refused(td_keys_new("link", &err), &err, TD_E_STATE, "link.key is there already");
+    assert_refused(td_keys_new("link", &err), &err, TD_E_STATE,
+                   "link.key is there already");
     assert_int_equal(access("nowhere", F_OK), -1);
 }
 
 static void bad_names(void **state) {
     (void)state;
     td_err err = {0};
-    assert_refused(td_keys_new("", &err), &err, TD_E_ARGUMENT, "'' is no name for a key, such as bob");
-    assert_refused(td_keys_new("a/", &err), &err, TD_E_ARGUMENT, "'a/' is no name for a key, such as bob");
-    assert_refused(td_keys_new("-v", &err), &err, TD_E_ARGUMENT, "'-v' is no name for a key, such as bob");
+    assert_refused(td_keys_new("", &err), &err, TD_E_ARGUMENT,
+                   "'' is no name for a key, such as bob");
+    assert_refused(td_keys_new("a/", &err), &err, TD_E_ARGUMENT,
+                   "'a/' is no name for a key, such as bob");
+    assert_refused(td_keys_new("-v", &err), &err, TD_E_ARGUMENT,
+                   "'-v' is no name for a key, such as bob");
     assert_refused(td_keys_new("bob.key", &err), &err, TD_E_ARGUMENT,
                    "'bob.key': give the name alone, .pub and .key are added to it");
     assert_refused(td_keys_new("no/folder/bob", &err), &err, TD_E_IO,
@@ -108,7 +115,8 @@ static void secret_files_of_others(void **state) {
     };
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
         chmod("carol.key", modes[i].mode);
-        assert_refused(td_keys_load_secret("carol.key", &k, &err), &err, TD_E_DENIED, modes[i].text);
+        assert_refused(td_keys_load_secret("carol.key", &k, &err), &err, TD_E_DENIED,
+                       modes[i].text);
         assert_null(k.secret_key);
     }
     chmod("carol.key", 0600);
@@ -122,7 +130,8 @@ static void secret_files_of_others(void **state) {
     }
     assert_refused(td_keys_load_secret("none.key", &k, &err), &err, TD_E_NOT_FOUND,
                    "there is no key file none.key");
-    assert_refused(td_keys_load_secret("/dev/null", &k, &err), &err, TD_E_FORMAT, "/dev/null is not a file");
+    assert_refused(td_keys_load_secret("/dev/null", &k, &err), &err, TD_E_FORMAT,
+                   "/dev/null is not a file");
 }
 
 #define PUBLIC "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID"
@@ -132,7 +141,8 @@ static void malformed_files(void **state) {
     (void)state;
     td_err err = {0};
     td_keypair k;
-    char a_public[TD_KEY_TEXT], a_secret[TD_KEY_TEXT], b_public[TD_KEY_TEXT], b_secret[TD_KEY_TEXT];
+    char a_public[TD_KEY_TEXT], a_secret[TD_KEY_TEXT], b_public[TD_KEY_TEXT],
+        b_secret[TD_KEY_TEXT];
     char text[400];
     zmq_curve_keypair(a_public, a_secret);
     zmq_curve_keypair(b_public, b_secret);
@@ -149,8 +159,10 @@ static void malformed_files(void **state) {
     put("x.key", text, 0600);
     assert_refused(td_keys_load_secret("x.key", &k, &err), &err, TD_E_FORMAT,
                    "x.key: line 2 is not a key of 40 Z85 characters");
-    assert_null(strstr(err.msg, a_secret + 1)); /* no error shows what might be a secret */
-    snprintf(text, sizeof text, "public %s\nsecret %s\nsecret %s\n", a_public, a_secret, a_secret);
+    assert_null(
+        strstr(err.msg, a_secret + 1)); /* no error shows what might be a secret */
+    snprintf(text, sizeof text, "public %s\nsecret %s\nsecret %s\n", a_public, a_secret,
+             a_secret);
     put("x.key", text, 0600);
     assert_refused(td_keys_load_secret("x.key", &k, &err), &err, TD_E_FORMAT,
                    "x.key: line 3 is one key too many");
@@ -162,11 +174,13 @@ static void malformed_files(void **state) {
     assert_refused(td_keys_load_secret("x.key", &k, &err), &err, TD_E_FORMAT,
                    "x.key is not a key file: it has no 'public' and 'secret'");
     put("x.key", "public " PUBLIC "\nsecret " SECRET "\n", 0600);
-    assert_refused(td_keys_load_secret("x.key", &k, &err), &err, TD_E_DENIED,
-                   "x.key holds an example key of ZeroMQ's manual, which everybody knows");
+    assert_refused(
+        td_keys_load_secret("x.key", &k, &err), &err, TD_E_DENIED,
+        "x.key holds an example key of ZeroMQ's manual, which everybody knows");
     put("x.pub", PUBLIC "\n", 0644);
-    assert_refused(td_keys_load_public("x.pub", a_public, &err), &err, TD_E_DENIED,
-                   "x.pub holds an example key of ZeroMQ's manual, which everybody knows");
+    assert_refused(
+        td_keys_load_public("x.pub", a_public, &err), &err, TD_E_DENIED,
+        "x.pub holds an example key of ZeroMQ's manual, which everybody knows");
     memset(text, '#', sizeof text);
     FILE *f = fopen("long.pub", "w");
     for (int i = 0; i < 10; i++) fwrite(text, 1, sizeof text, f);
@@ -203,12 +217,9 @@ static void windows_line_ends(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(new_pair),
-        cmocka_unit_test(new_pair_never_overwrites),
-        cmocka_unit_test(bad_names),
-        cmocka_unit_test(secret_files_of_others),
-        cmocka_unit_test(malformed_files),
-        cmocka_unit_test(one_kind_for_the_other),
+        cmocka_unit_test(new_pair),          cmocka_unit_test(new_pair_never_overwrites),
+        cmocka_unit_test(bad_names),         cmocka_unit_test(secret_files_of_others),
+        cmocka_unit_test(malformed_files),   cmocka_unit_test(one_kind_for_the_other),
         cmocka_unit_test(windows_line_ends),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

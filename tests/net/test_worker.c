@@ -1,7 +1,9 @@
 /* A worker's processes under all that clients and the world do to them: each test has a worker of its own. */
 #include "tests/net/rig.h"
 
-static void assert_near(double x, double want) { assert_true(x > want - 1e-6 && x < want + 1e-6); }
+static void assert_near(double x, double want) {
+    assert_true(x > want - 1e-6 && x < want + 1e-6);
+}
 
 static void computes(void **state) {
     rig *r = *state;
@@ -38,11 +40,13 @@ static void two_clients(void **state) {
     td_about *list = NULL;
     int count = -1;
     rig_start(r);
-    td_session *a = session_connect(r, &r->carol, &err), *b = session_connect(r, &r->dave, &err);
+    td_session *a = session_connect(r, &r->carol, &err),
+               *b = session_connect(r, &r->dave, &err);
     assert_non_null(a);
     assert_non_null(b);
     assert_true(wait_for_sessions(r, 2, 1000)); /* a process each */
-    td_val *p = put_square(a, 3, 1, &err), *q = put_square(b, 3, 2, &err), *sum = apply2("add", q, q, &err);
+    td_val *p = put_square(a, 3, 1, &err), *q = put_square(b, 3, 2, &err),
+           *sum = apply2("add", q, q, &err);
     assert_int_equal(td_session_objects(a, &list, &count, &err), 0);
     assert_int_equal(count, 1);
     td_free(list);
@@ -71,7 +75,8 @@ static void session_names_are_the_users(void **state) {
     raw_send(&dave, &f); /* to carol's session, which is not there for him */
     assert_int_equal(raw_recv(&dave, 2000), TD_FRAME_ERROR);
     assert_int_equal(dave.frame.err.code, TD_E_GONE);
-    assert_string_equal(dave.frame.err.msg, "the session has ended here, and its objects are gone");
+    assert_string_equal(dave.frame.err.msg,
+                        "the session has ended here, and its objects are gone");
     f = raw_frame(TD_FRAME_BYE, 9);
     raw_send(&dave, &f);
     raw_hello(&dave, 9);
@@ -86,7 +91,8 @@ static void killed_child(void **state) {
     td_err err;
     pid_t pid[4];
     rig_start(r);
-    td_session *s = session_connect(r, &r->carol, &err), *other = session_connect(r, &r->dave, &err);
+    td_session *s = session_connect(r, &r->carol, &err),
+               *other = session_connect(r, &r->dave, &err);
     td_val *q = put_square(other, 2, 5, &err);
     assert_near(fetch(other, q, &err), 5);
     session_close(other);
@@ -126,7 +132,8 @@ static void killed_worker(void **state) {
     assert_true(td_clock_ms() - before < 1000);
     fetch(s, p, &err); /* and again, at once */
     assert_int_equal(err.code, TD_E_GONE);
-    for (int i = 0; i < 200 && (is_running(pid[0]) || is_running(template)); i++) usleep(5000);
+    for (int i = 0; i < 200 && (is_running(pid[0]) || is_running(template)); i++)
+        usleep(5000);
     assert_false(is_running(pid[0])); /* nothing outlives the supervisor */
     assert_false(is_running(template));
     td_val_unref(&p);
@@ -143,7 +150,8 @@ static void stopped_and_started_again(void **state) {
     snprintf(r->config.listen, sizeof r->config.listen, "%s", r->url);
     assert_int_equal(rig_stop(r, SIGTERM), 0);
     rig_start(r);
-    for (int i = 0; i < 100; i++) { /* the connection comes back by itself, and says that all is new */
+    for (int i = 0; i < 100;
+         i++) { /* the connection comes back by itself, and says that all is new */
         fetch(s, p, &err);
         if (strstr(err.msg, "begun anew")) break;
         usleep(20000);
@@ -218,7 +226,8 @@ static void too_long_a_computation(void **state) {
     }
     int64_t before = td_clock_ms();
     fetch(s, p, &err);
-    assert_string_equal(err.msg, "the session's process was ended: it computed for longer than 1 s");
+    assert_string_equal(
+        err.msg, "the session's process was ended: it computed for longer than 1 s");
     assert_true(td_clock_ms() - before < 3000);
     td_val_unref(&p);
     session_close(s);
@@ -258,7 +267,8 @@ static void lease(void **state) {
     assert_true(wait_for_sessions(r, 0, 2000));
     assert_int_equal(raw_recv(&p, 1000), TD_FRAME_ERROR);
     assert_int_equal(p.frame.err.code, TD_E_GONE);
-    assert_string_equal(p.frame.err.msg, "the session has ended: nothing was heard of it for 0.5 s");
+    assert_string_equal(p.frame.err.msg,
+                        "the session has ended: nothing was heard of it for 0.5 s");
     raw_hello(&p, 3);
     assert_true(p.frame.fresh);
     raw_close(&p);
@@ -278,7 +288,8 @@ static void limits_of_sessions(void **state) {
     raw_send(&carol, &f);
     assert_int_equal(raw_recv(&carol, 1000), TD_FRAME_ERROR);
     assert_int_equal(carol.frame.err.code, TD_E_LIMIT);
-    assert_string_equal(carol.frame.err.msg, "carol has 2 sessions at bob already, at most 2 go");
+    assert_string_equal(carol.frame.err.msg,
+                        "carol has 2 sessions at bob already, at most 2 go");
     raw_hello(&dave, 3);
     f = raw_frame(TD_FRAME_HELLO, 4);
     raw_send(&dave, &f);
