@@ -26,7 +26,7 @@ public.clock = core.clock
 -- function that gives seconds, for tests.
 --
 --   text = ""
---   p = tide.progress(10, {out = {write = function(_, s) text = text .. s end}, live = false})
+--   p = tide.progress(10, {out = {write = function(_, ...) text = text .. table.concat{...} end}, live = false})
 --   for i = 1, 10 do p:step{loss = 1 / i} end
 --   select(2, text:gsub("\n", ""))                             --> 10
 function public.progress(total, opts)
