@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/bigblock.h"
+
 static atomic_size_t live_bytes, peak_bytes, limit_bytes;
 static _Atomic uint64_t total_bytes;
 
@@ -54,11 +56,13 @@ static pthread_once_t small_once = PTHREAD_ONCE_INIT;
 #define KEEP_SMALL 1
 #endif
 
-static void empty_lists(block_list *lists, int count) {
+static void free_aligned(void *data);
+
+static void empty_lists(block_list *lists, int count, void (*give_back)(void *)) {
     for (int i = 0; i < count; i++) {
         for (block *b = lists[i].first, *next; b; b = next) {
             next = b->next;
-            free(b);
+            give_back(b);
         }
         lists[i] = (block_list){0};
     }
@@ -66,8 +70,8 @@ static void empty_lists(block_list *lists, int count) {
 
 static void empty_small(void *blocks) {
     small_blocks *s = blocks;
-    empty_lists(s->structs, STRUCT_LISTS);
-    empty_lists(s->data, DATA_LISTS);
+    empty_lists(s->structs, STRUCT_LISTS, free);
+    empty_lists(s->data, DATA_LISTS, free_aligned);
     s->is_watched = false;
 }
 
@@ -142,15 +146,48 @@ static size_t data_size(size_t bytes) {
     return bytes ? (bytes + DATA_STEP - 1) / DATA_STEP * DATA_STEP : DATA_STEP;
 }
 
+static bool is_big(size_t bytes) { return KEEP_SMALL && bytes >= TD_BIG_BYTES; }
+
+/* Aligned by hand, with what malloc gave in front of it: an aligned block that posix_memalign cut out of a
+ * larger one leaves a hole that the next of the same size does not fit. */
+static void *aligned_block(size_t bytes) {
+    size_t room;
+    void *exact = NULL;
+    if (!KEEP_SMALL) /* a sanitizer looks at the very end of a block */
+        return posix_memalign(&exact, DATA_STEP, bytes ? bytes : 1) == 0 ? exact : NULL;
+    if (!td_add_size(bytes, DATA_STEP + sizeof(void *), &room)) return NULL;
+    char *base = malloc(room);
+    if (base == NULL) return NULL;
+    uintptr_t first = (uintptr_t)base + sizeof(void *);
+    char *data = base + sizeof(void *) + (DATA_STEP - first % DATA_STEP) % DATA_STEP;
+    memcpy(data - sizeof base, &base, sizeof base);
+    return data;
+}
+
+static void free_aligned(void *data) {
+    char *base = data;
+    if (KEEP_SMALL) memcpy(&base, (char *)data - sizeof base, sizeof base);
+    free(base);
+}
+
 /* NULL when the system has none. */
 static void *data_block(size_t bytes) {
-    void *data = NULL;
-    if (bytes > SIZE_MAX - DATA_STEP) return NULL;
-    if (bytes > SMALL_BYTES) return posix_memalign(&data, DATA_STEP, bytes) == 0 ? data : NULL;
+    if (bytes > PTRDIFF_MAX) return NULL;
+    if (is_big(bytes)) return td_big_new(bytes);
+    if (bytes > SMALL_BYTES || !KEEP_SMALL) return aligned_block(bytes);
     size_t size = data_size(bytes);
-    data = take(&small.data[size / DATA_STEP], size);
-    if (data) return data;
-    return posix_memalign(&data, DATA_STEP, KEEP_SMALL ? size : bytes ? bytes : 1) == 0 ? data : NULL;
+    void *data = take(&small.data[size / DATA_STEP], size);
+    return data ? data : aligned_block(size);
+}
+
+static void free_data_block(void *data, size_t bytes) {
+    if (is_big(bytes)) {
+        td_big_free(data, bytes);
+        return;
+    }
+    size_t size = data_size(bytes);
+    if (bytes <= SMALL_BYTES && keep(&small.data[size / DATA_STEP], data, size)) return;
+    free_aligned(data);
 }
 
 void *td_data_new(size_t bytes, td_err *err) {
@@ -178,9 +215,7 @@ void *td_data_new(size_t bytes, td_err *err) {
 void td_data_free(void *data, size_t bytes) {
     if (data == NULL) return;
     atomic_fetch_sub_explicit(&live_bytes, bytes, memory_order_relaxed);
-    size_t size = data_size(bytes);
-    if (bytes <= SMALL_BYTES && keep(&small.data[size / DATA_STEP], data, size)) return;
-    free(data);
+    free_data_block(data, bytes);
 }
 
 size_t td_data_live_bytes(void) { return atomic_load(&live_bytes); }
