@@ -2,8 +2,8 @@
  * vectorise, and the bits of a result depend on nothing but the argument: not on the libm, the processor
  * level or the element's place. -ffp-contract=off is part of that promise.
  *
- * Errors, found by tests/runtime/test_math_core.c: f64 exp and log 1 ulp, sigmoid 2, tanh 2.5; the f32 forms compute in double and
- * round once, so that they are within 0.51 ulp. */
+ * Errors, found by tests/runtime/test_math_core.c: in f64 at most 1 ulp for exp and log, 2 for sigmoid,
+ * 2.5 for tanh; the f32 forms compute in double and round once, so that they are within 0.51 ulp. */
 #ifndef TD_MATH_CORE_H
 #define TD_MATH_CORE_H
 
