@@ -179,3 +179,9 @@ void td_attr_set_list(td_attrs *a, int at, td_attr_kind kind, const int64_t *v, 
 void td_attr_set_sizes(td_attrs *a, int at, const td_shape *s) {
     td_attr_set_list(a, at, TD_ATTR_SIZES, s->dim, s->ndim);
 }
+
+td_shape td_attr_sizes(const td_attrs *a, int at) {
+    td_shape s = {.ndim = a->v[at].n};
+    for (int i = 0; i < s.ndim; i++) s.dim[i] = a->v[at].list[i];
+    return s;
+}

@@ -151,5 +151,7 @@ void td_attr_set_i(td_attrs *a, int at, td_attr_kind kind, int64_t v);
 void td_attr_set_f(td_attrs *a, int at, double v);
 void td_attr_set_list(td_attrs *a, int at, td_attr_kind kind, const int64_t *v, int n);
 void td_attr_set_sizes(td_attrs *a, int at, const td_shape *s);
+/* The sizes of a list attribute as they are: nothing is checked. */
+td_shape td_attr_sizes(const td_attrs *a, int at);
 
 #endif

@@ -129,12 +129,6 @@ static bool is_empty(const td_conv *v) {
     return v->n == 0 || v->o == 0 || v->c == 0 || v->h == 0 || v->w == 0;
 }
 
-static td_shape sizes_of(const td_attr *a) {
-    td_shape s = {.ndim = a->n};
-    for (int i = 0; i < a->n; i++) s.dim[i] = a->list[i];
-    return s;
-}
-
 /* For the adjoints: the gradient must have the shape of the output that belongs to it. */
 static int check_gradient(const char *call, const td_shape *got, const td_shape *want,
                           td_err *err) {
@@ -231,7 +225,7 @@ static int input_shape(const td_meta *in, int nin, td_attrs *a, td_meta *out,
                        td_err *err) {
     (void)nin;
     td_conv v;
-    td_shape x = sizes_of(&a->v[0]), y;
+    td_shape x = td_attr_sizes(a, 0), y;
     size_t bytes;
     int rc = td_shape_bytes(&x, in[0].dtype, &bytes, err);
     if (rc == 0) rc = conv_sizes("conv2d_input", &x, &in[1].shape, &a->v[1], &v, &y, err);
@@ -289,7 +283,7 @@ static int weight_shape(const td_meta *in, int nin, td_attrs *a, td_meta *out,
                         td_err *err) {
     (void)nin;
     td_conv v;
-    td_shape w = sizes_of(&a->v[0]), y;
+    td_shape w = td_attr_sizes(a, 0), y;
     size_t bytes;
     int rc = td_shape_bytes(&w, in[0].dtype, &bytes, err);
     if (rc == 0)

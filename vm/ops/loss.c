@@ -132,8 +132,7 @@ TD_OP(nll_loss) = {
 static int nll_grad_shape(const td_meta *in, int nin, td_attrs *a, td_meta *out,
                           td_err *err) {
     (void)nin;
-    td_shape logp = {.ndim = a->v[0].n};
-    for (int i = 0; i < logp.ndim; i++) logp.dim[i] = a->v[0].list[i];
+    td_shape logp = td_attr_sizes(a, 0);
     size_t bytes;
     int rc = td_shape_bytes(&logp, in[0].dtype, &bytes, err);
     if (rc == 0) rc = check_shapes("nll_loss_grad", &logp, &in[1], a->v[1].i, err);

@@ -70,13 +70,6 @@ static td_pool pool_of(const td_shape *x, const td_attr *window) {
     return p;
 }
 
-static int sizes_of(const td_attr *a, td_dtype t, td_shape *s, td_err *err) {
-    s->ndim = a->n;
-    for (int i = 0; i < a->n; i++) s->dim[i] = a->list[i];
-    size_t bytes;
-    return td_shape_bytes(s, t, &bytes, err);
-}
-
 static int want_shape(const char *call, const char *what, const td_shape *got,
                       const td_shape *want, td_err *err) {
     char a[TD_SHAPE_TEXT], b[TD_SHAPE_TEXT];
@@ -152,7 +145,9 @@ static int max_grad_shape(const td_meta *in, int nin, td_attrs *a, td_meta *out,
     (void)nin;
     const char *call = "max_pool2d_grad";
     char g_text[TD_SHAPE_TEXT], x_text[TD_SHAPE_TEXT];
-    int rc = sizes_of(&a->v[0], in[0].dtype, &out->shape, err);
+    size_t bytes;
+    out->shape = td_attr_sizes(a, 0);
+    int rc = td_shape_bytes(&out->shape, in[0].dtype, &bytes, err);
     if (rc) return rc;
     if (in[1].dtype != TD_I64)
         return td_fail(err, TD_E_DTYPE, call, "indices are i64, got %s",
@@ -278,7 +273,9 @@ static int avg_grad_shape(const td_meta *in, int nin, td_attrs *a, td_meta *out,
     (void)nin;
     td_pool p;
     td_shape y;
-    int rc = sizes_of(&a->v[0], in[0].dtype, &out->shape, err);
+    size_t bytes;
+    out->shape = td_attr_sizes(a, 0);
+    int rc = td_shape_bytes(&out->shape, in[0].dtype, &bytes, err);
     if (rc == 0) rc = pool_sizes("avg_pool2d_grad", &out->shape, &a->v[1], &p, &y, err);
     if (rc == 0) rc = want_shape("avg_pool2d_grad", "a gradient", &in[0].shape, &y, err);
     out->dtype = in[0].dtype;

@@ -2,11 +2,6 @@
  * strides can say what is wanted. */
 #include "vm/grad.h"
 
-static void sizes_to_shape(const td_attr *a, td_shape *s) {
-    s->ndim = a->n;
-    for (int i = 0; i < a->n; i++) s->dim[i] = a->list[i];
-}
-
 /* ---- reshape ---- */
 
 /* Works out the one size that may be -1. */
@@ -38,8 +33,7 @@ static int complete_sizes(const td_meta *in, td_shape *to, td_err *err) {
 static int reshape_shape(const td_meta *in, int nin, td_attrs *a, td_meta *out,
                          td_err *err) {
     (void)nin;
-    td_shape to;
-    sizes_to_shape(&a->v[0], &to);
+    td_shape to = td_attr_sizes(a, 0);
     int rc = complete_sizes(in, &to, err);
     if (rc) return rc;
     if (td_shape_numel(&to) != td_shape_numel(&in->shape)) {
@@ -120,8 +114,7 @@ TD_OP(reshape) = {
 static int expand_shape(const td_meta *in, int nin, td_attrs *a, td_meta *out,
                         td_err *err) {
     (void)nin;
-    td_shape to;
-    sizes_to_shape(&a->v[0], &to);
+    td_shape to = td_attr_sizes(a, 0);
     int lead = to.ndim - in->shape.ndim;
     for (int i = 0; i < to.ndim; i++) {
         if (to.dim[i] >= 0) continue;
