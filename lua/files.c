@@ -65,7 +65,8 @@ static int push_contents(lua_State *L, const td_table *t) {
     return 1;
 }
 
-static int fail_option(lua_State *L, const char *name, const char *wanted) { /* [-0, +0, e] */
+static int fail_option(lua_State *L, const char *name,
+                       const char *wanted) { /* [-0, +0, e] */
     char what[TDL_WHAT_TEXT];
     return tdl_fail(L, TD_E_ARGUMENT, "load", "option '%s' is %s, not %s", name,
                     tdl_what(L, -1, what), wanted);
@@ -91,7 +92,8 @@ static const char *const *read_names(lua_State *L, int list, size_t *count) {
 static void read_options(lua_State *L, int idx, td_file_options *o) {
     luaL_checkstack(L, 8, "load");
     if (tdl_push_option(L, idx, "format") != LUA_TNIL) {
-        if (lua_type(L, -1) != LUA_TSTRING) fail_option(L, "format", "a name like \"csv\"");
+        if (lua_type(L, -1) != LUA_TSTRING)
+            fail_option(L, "format", "a name like \"csv\"");
         o->format = lua_tostring(L, -1);
     }
     if (tdl_push_option(L, idx, "header") != LUA_TNIL) {
@@ -100,7 +102,8 @@ static void read_options(lua_State *L, int idx, td_file_options *o) {
     }
     if (tdl_push_option(L, idx, "separator") != LUA_TNIL) {
         size_t length = 0;
-        const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &length) : "";
+        const char *text =
+            lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &length) : "";
         if (length != 1) fail_option(L, "separator", "one character");
         o->csv_separator = text[0];
     }
@@ -110,7 +113,9 @@ static void read_options(lua_State *L, int idx, td_file_options *o) {
         o->csv_skip_lines = (size_t)lua_tointeger(L, -1);
     }
     if (tdl_push_option(L, idx, "dtype") != LUA_TNIL) {
-        o->csv_float = lua_type(L, -1) == LUA_TSTRING ? td_dtype_parse(lua_tostring(L, -1)) : TD_NONE;
+        o->csv_float = lua_type(L, -1) == LUA_TSTRING
+                           ? td_dtype_parse(lua_tostring(L, -1))
+                           : TD_NONE;
         if (o->csv_float != TD_F32 && o->csv_float != TD_F64)
             fail_option(L, "dtype", "\"f32\" or \"f64\"");
     }
@@ -140,7 +145,8 @@ static int core_load_embedded(lua_State *L) { /* [-2, +1, e] */
     lua_settop(L, 2);
     const struct td_embedded *f = td_embedded_files;
     while (f->name && strcmp(f->name, name) != 0) f++;
-    if (f->name == NULL) return tdl_fail(L, TD_E_NOT_FOUND, "load", "no file '%s' in the program", name);
+    if (f->name == NULL)
+        return tdl_fail(L, TD_E_NOT_FOUND, "load", "no file '%s' in the program", name);
     td_file_options o = {0};
     td_table *t = push_table(L);
     read_options(L, lua_isnil(L, 2) ? 0 : 2, &o);
@@ -158,14 +164,16 @@ static td_tensor *tensor_at_top(lua_State *L, const char *name) {
     td_val *v = tdl_test_val(L, -1);
     char what[TDL_WHAT_TEXT];
     if (v == NULL)
-        tdl_fail(L, TD_E_ARGUMENT, "save", "'%s' is %s, not a tensor", name, tdl_what(L, -1, what));
+        tdl_fail(L, TD_E_ARGUMENT, "save", "'%s' is %s, not a tensor", name,
+                 tdl_what(L, -1, what));
     td_err err = {0};
     td_tensor *t = td_val_tensor(v, "save", &err);
     if (t == NULL) tdl_raise(L, &err);
     return td_tensor_ref(t);
 }
 
-static void add_tensors(lua_State *L, int names, int tensors, td_table *t) { /* [-0, +0, e] */
+static void add_tensors(lua_State *L, int names, int tensors,
+                        td_table *t) { /* [-0, +0, e] */
     td_err err = {0};
     for (lua_Integer i = 1; lua_rawgeti(L, names, i) == LUA_TSTRING; i++) {
         const char *name = lua_tostring(L, -1);
@@ -182,7 +190,8 @@ static void add_notes(lua_State *L, int notes, td_table *t) { /* [-0, +0, e] */
     for (lua_pushnil(L); lua_next(L, notes); lua_pop(L, 1)) {
         if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING)
             tdl_fail(L, TD_E_ARGUMENT, "save", "meta holds texts by name");
-        if (td_table_add_meta(t, lua_tostring(L, -2), lua_tostring(L, -1), &err)) tdl_raise(L, &err);
+        if (td_table_add_meta(t, lua_tostring(L, -2), lua_tostring(L, -1), &err))
+            tdl_raise(L, &err);
     }
 }
 
