@@ -1,7 +1,6 @@
-/* Convolution and pooling as the tutorial's network uses them: each kernel alone, median of 15 runs,
- * in processor time so that other programs disturb less. The
- * line "limit" of a case is what its multiplications take at 117 GFLOP/s (one core of the machine that
- * the first figures were taken on). */
+/* Convolution and pooling as the tutorial's network uses them: each kernel alone, median of 15 runs, in
+ * processor time so that other programs disturb less. The line "limit" of a case is what its
+ * multiplications take at 117 GFLOP/s. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
