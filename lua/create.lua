@@ -230,6 +230,21 @@ function create.randperm(n, given)
   return op.randperm(nil, integer("randperm", "n", n), seed, stream)
 end
 
+--- Zeros and ones at random, ones with probability p; `sizes` is a table.
+--
+--   tide.bernoulli(sizes, p, {dtype = "f32", seed = nil, stream = 0})
+--
+--   tide.bernoulli({2, 3}, 1):sum():item()                     --> 6.0
+function create.bernoulli(sizes, p, given)
+  number("bernoulli", "p", p)
+  if type(sizes) ~= "table" then
+    core.fail("argument", "bernoulli", "sizes is a table, got %s", core.what(sizes))
+  end
+  local all, options = sizes_and_options("bernoulli", "f32", RANDOM, sizes, given)
+  local seed, stream = seed_and_stream("bernoulli", options)
+  return op.bernoulli(nil, all, p, seed, stream, options.dtype)
+end
+
 local function like_options(call, x, given, extra)
   if not core.is_tensor(x) then
     core.fail("argument", call, "argument 1 is %s, not a tensor", core.what(x))
@@ -310,6 +325,11 @@ function create.stack(list, dim)
         core.fail("shape", "stack", "entry %d is %s, the first is %s", i, core.shape_text(x),
                   core.shape_text(list[1]))
       end
+    end
+    if x.location ~= list[1].location then
+      local a, b = core.place_name(list[1]), core.place_name(x)
+      core.fail("location", "stack", "one tensor is at %s, the other %s; move one of them", a or b,
+                a and b and "at " .. b or "here")
     end
     rows[i] = x:unsqueeze(dim or 1)
   end

@@ -73,10 +73,6 @@ void tdl_apply_create(lua_State *L, td_place *place, const td_op *op, const td_a
 /* A value in words: "2x3 f32 at bob". Returns text. */
 const char *tdl_val_text(const td_val *v, char text[TDL_WHAT_TEXT]);
 
-/* Around a call into the tensor machine: for tdl_current. */
-lua_State *tdl_enter(lua_State *L);
-void tdl_leave(lua_State *before);
-
 /* Pushes an error object. Texts may be longer than a td_err's; where NULL: the user's line. [-0, +1, m] */
 void tdl_push_error(lua_State *L, int code, const char *call, const char *msg, const char *hint,
                     const char *where);

@@ -34,6 +34,9 @@ void tdl_user_line(lua_State *L, char *text, size_t size);
 /* The Lua thread that last entered a binding: for code that is called from below (a recorder that wants
  * the script's line). NULL outside. */
 lua_State *tdl_current(void);
+/* Around a call that may reach such code; nothing may be raised in between. */
+lua_State *tdl_enter(lua_State *L);
+void tdl_leave(lua_State *before);
 
 /* Has Ctrl-C been pressed since the computation began? For waits that are not in Lua. */
 bool tdl_is_interrupted(void);

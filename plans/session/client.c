@@ -121,7 +121,6 @@ int td_session_flush(td_session *s, td_err *err) {
 static void lose(td_session *s, const td_err *why) {
     td_session_fail_all(s, why);
     td_link_restart(s->link);
-    td_idmap_free(&s->explicit_ids);
 }
 
 static int take_welcome(td_session *s, const td_frame *f, td_err *err) {

@@ -95,10 +95,16 @@ static int record_op(td_place *p, const td_op *op, const td_arg *in, int nin,
     return rc;
 }
 
+/* An id that was asked for may be asked for again once nothing here would free what bears it: neither
+ * clear() nor a new worker process ends the life of the pointers that were before. */
+static void forget_id(td_session *s, const td_obj *obj) {
+    if (td_idmap_get(&s->explicit_ids, obj->id) == obj) td_idmap_remove(&s->explicit_ids, obj->id);
+}
+
 static void record_drop(td_place *p, td_obj *obj) {
     td_session *s = (td_session *)p;
     td_session_lock(s);
-    td_idmap_remove(&s->explicit_ids, obj->id);
+    forget_id(s, obj);
     if (td_record_begin(s, TD_REC_FREE, NULL) == 0) {
         td_put_uint(&s->records, obj->id);
         if (s->dead_since_ms == 0) s->dead_since_ms = td_now_ms();
@@ -117,7 +123,7 @@ int td_session_send(td_session *s, td_tensor *x, uint64_t id, const td_tags *tag
     td_session_lock(s);
     if (id == 0 || td_idmap_get(&s->explicit_ids, id)) id = td_obj_fresh_id();
     *out = td_obj_new(&s->place, id, bytes, NULL);
-    int rc = *out && td_idmap_set(&s->explicit_ids, id, s) ? 0 : out_of_memory(err);
+    int rc = *out && td_idmap_set(&s->explicit_ids, id, *out) ? 0 : out_of_memory(err);
     if (rc == 0) rc = td_record_begin(s, TD_REC_PUT, err);
     if (rc == 0) {
         td_put_uint(&s->records, id);
@@ -128,6 +134,7 @@ int td_session_send(td_session *s, td_tensor *x, uint64_t id, const td_tags *tag
         rc = td_record_end(s, err);
     }
     if (rc && *out) {
+        forget_id(s, *out);
         (*out)->gone = true;
         td_obj_unref(out);
     }
@@ -158,7 +165,7 @@ static int ask_for(td_session *s, td_obj *obj, bool drop, td_coming *c, td_err *
     }
     if (rc == 0 && drop) {
         obj->gone = true;
-        td_idmap_remove(&s->explicit_ids, obj->id);
+        forget_id(s, obj);
     }
     if (rc == 0) rc = td_record_end(s, err);
     td_session_unlock(s);
@@ -190,7 +197,6 @@ int td_session_tag(td_session *s, td_obj *obj, const td_tags *tags, td_err *err)
 int td_session_clear(td_session *s, td_err *err) {
     td_session_lock(s);
     int rc = td_record_begin(s, TD_REC_CLEAR, err);
-    td_idmap_free(&s->explicit_ids);
     if (rc == 0) rc = td_record_end(s, err);
     td_session_unlock(s);
     return rc;

@@ -54,7 +54,7 @@ struct td_session {
     td_batch *sent, **sent_tail; /* waiting for their replies, oldest first */
     uint64_t last_number;
     td_idmap awaited;  /* key -> td_awaited */
-    td_idmap explicit_ids; /* ids that were asked for and are in use there */
+    td_idmap explicit_ids; /* ids that were asked for, while the object (the value) lives that would free them */
 
     char **lines; /* every line of a script that recorded something, once */
     size_t line_count, line_room;

@@ -57,7 +57,10 @@ static int retag(lua_State *L, td_val *v, const td_tags *tags) {
     if (v->tag == NULL) return tdl_fail(L, TD_E_MEMORY, "tag", "out of memory");
     *(td_tags *)v->tag = *tags;
     td_session *s = td_session_of(td_val_place(v));
-    if (s && td_session_tag(s, v->obj, tags, &err)) return tdl_raise(L, &err);
+    lua_State *before = tdl_enter(L);
+    int rc = s ? td_session_tag(s, v->obj, tags, &err) : 0;
+    tdl_leave(before);
+    if (rc) return tdl_raise(L, &err);
     lua_settop(L, 1);
     return 1;
 }
@@ -109,8 +112,7 @@ static td_session *session_of(lua_State *L, const td_val *v, const char *call) {
 }
 
 /* The object at s for a value that is here (or on its way); for a pointer, a note that names it. */
-static int send_obj(lua_State *L, td_session *s, td_val *v, td_obj **out, td_err *err) {
-    (void)L;
+static int send_obj(td_session *s, td_val *v, td_obj **out, td_err *err) {
     td_tags tags = tags_of(v);
     if (v->obj == NULL) {
         td_tensor *t = td_val_tensor(v, "send", err);
@@ -152,7 +154,10 @@ static int tensor_send(lua_State *L) {
     td_val **slot = tdl_push_slot(L);
     td_obj *obj = NULL;
     td_err err = {0};
-    if (send_obj(L, s, v, &obj, &err)) return tdl_raise(L, &err);
+    lua_State *before = tdl_enter(L);
+    int rc = send_obj(s, v, &obj, &err);
+    tdl_leave(before);
+    if (rc) return tdl_raise(L, &err);
     obj->keep = keep;
     td_meta meta = v->meta;
     meta.weak = false;
@@ -192,17 +197,18 @@ static int fetch_tensor(lua_State *L, const char *call, bool drop) {
     td_session *s = session_of(L, v, call);
     td_val **slot = tdl_push_slot(L);
     td_err err = {0};
+    lua_State *before = tdl_enter(L);
     td_val *w = fetch(s, v, drop, &err);
+    if (w && grad_is_there(v)) {
+        w->grad = fetch(s, v->grad, drop, &err);
+        if (w->grad == NULL) td_val_unref(&w);
+    }
+    tdl_leave(before);
     if (w == NULL) return tdl_raise(L, &err);
     *slot = w;
     if (v->inner) { /* the note has done its work; what it named is the result */
         *slot = td_val_ref(v->inner);
         td_val_unref(&w);
-        return 1;
-    }
-    if (grad_is_there(v)) {
-        w->grad = fetch(s, v->grad, drop, &err);
-        if (w->grad == NULL) return tdl_raise(L, &err);
     }
     return 1;
 }
@@ -210,16 +216,15 @@ static int fetch_tensor(lua_State *L, const char *call, bool drop) {
 static int tensor_get(lua_State *L) { return fetch_tensor(L, "get", true); }
 static int tensor_copy(lua_State *L) { return fetch_tensor(L, "copy", false); }
 
-/* Under the same id at the other worker, through here. */
-static int move_val(lua_State *L, td_session *from, td_session *to, td_val *v, td_val **slot) {
-    td_err err = {0};
+/* Under the same id at the other worker, through here. *slot owns the value from the fetch on. */
+static int move_val(td_session *from, td_session *to, td_val *v, td_val **slot, td_err *err) {
     td_obj *obj = NULL;
-    td_val *here = fetch(from, v, true, &err);
-    if (here == NULL) return tdl_raise(L, &err);
-    *slot = here; /* owned by the result until it is replaced */
-    td_tensor *t = td_val_tensor(here, "move", &err);
+    td_val *here = fetch(from, v, true, err);
+    if (here == NULL) return err->code;
+    *slot = here;
+    td_tensor *t = td_val_tensor(here, "move", err);
     td_tags tags = tags_of(v);
-    if (t == NULL || td_session_send(to, t, here->id, &tags, &obj, &err)) return tdl_raise(L, &err);
+    if (t == NULL || td_session_send(to, t, here->id, &tags, &obj, err)) return err->code;
     td_val_become_away(here, obj);
     return 0;
 }
@@ -234,11 +239,15 @@ static int tensor_move(lua_State *L) {
     if (v->inner)
         return tdl_fail(L, TD_E_LOCATION, "move", "a pointer to a pointer; get() it first");
     td_val **slot = tdl_push_slot(L), **grad = tdl_push_slot(L);
-    move_val(L, from, to, v, slot);
-    if (grad_is_there(v)) {
-        move_val(L, from, to, v->grad, grad);
-        (*slot)->grad = td_val_ref(*grad);
+    td_err err = {0};
+    lua_State *before = tdl_enter(L);
+    int rc = move_val(from, to, v, slot, &err);
+    if (rc == 0 && grad_is_there(v)) {
+        rc = move_val(from, to, v->grad, grad, &err);
+        if (rc == 0) (*slot)->grad = td_val_ref(*grad);
     }
+    tdl_leave(before);
+    if (rc) return tdl_raise(L, &err);
     lua_pop(L, 1);
     return 1;
 }
@@ -251,7 +260,7 @@ static int send_in_place(td_session *s, td_val *v, td_err *err) {
         return td_fail(err, TD_E_LOCATION, "send", "the tensor is at %s; get() it first",
                        v->obj->place->name);
     td_obj *obj = NULL;
-    int rc = send_obj(NULL, s, v, &obj, err);
+    int rc = send_obj(s, v, &obj, err);
     if (rc == 0) td_val_become_away(v, obj);
     return rc;
 }
@@ -260,13 +269,16 @@ static int tensor_send_in_place(lua_State *L) {
     td_val *v = tdl_check_val(L, 1, "send");
     td_session *s = tdl_check_worker(L, 2, "send");
     td_err err = {0};
-    if (send_in_place(s, v, &err)) return tdl_raise(L, &err);
+    lua_State *before = tdl_enter(L);
+    int rc = send_in_place(s, v, &err);
     td_val *g = v->grad;
     td_coming *later = g && g->coming && g->coming->from ? g->coming : NULL;
-    if (later && later->from->place == td_session_place(s))
+    if (rc == 0 && later && later->from->place == td_session_place(s))
         td_val_become_away(g, td_obj_ref(later->from)); /* it never left */
-    else if (g && !later && g->obj == NULL && send_in_place(s, g, &err))
-        return tdl_raise(L, &err);
+    else if (rc == 0 && g && !later && g->obj == NULL)
+        rc = send_in_place(s, g, &err);
+    tdl_leave(before);
+    if (rc) return tdl_raise(L, &err);
     lua_settop(L, 1);
     return 1;
 }
@@ -287,7 +299,10 @@ static int tensor_get_in_place(lua_State *L) {
         if (later == NULL) return tdl_fail(L, TD_E_MEMORY, "get", "out of memory");
         td_val_become_coming(v->grad, later);
     }
-    if (td_session_get(s, v->obj, true, &c, &err)) return tdl_raise(L, &err);
+    lua_State *before = tdl_enter(L);
+    int rc = td_session_get(s, v->obj, true, &c, &err);
+    tdl_leave(before);
+    if (rc) return tdl_raise(L, &err);
     td_val_become_coming(v, c);
     lua_settop(L, 1);
     return 1;

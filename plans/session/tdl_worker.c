@@ -101,7 +101,10 @@ static int worker_objects(lua_State *L) {
     td_session *s = tdl_check_worker(L, 1, "objects");
     td_err err = {0};
     about_list *l = push_list(L);
-    if (td_session_objects(s, &l->item, &l->count, &err)) return tdl_raise(L, &err);
+    lua_State *before = tdl_enter(L);
+    int rc = td_session_objects(s, &l->item, &l->count, &err);
+    tdl_leave(before);
+    if (rc) return tdl_raise(L, &err);
     lua_createtable(L, l->count, 0);
     for (int i = 0; i < l->count; i++) {
         push_about(L, &l->item[i]);
@@ -136,7 +139,10 @@ static int worker_search(lua_State *L) {
     tdl_take_tags(L, 2, &tags, "search");
     td_err err = {0};
     about_list *l = push_list(L);
-    if (td_session_search(s, &tags, &l->item, &l->count, &err)) return tdl_raise(L, &err);
+    lua_State *before = tdl_enter(L);
+    int rc = td_session_search(s, &tags, &l->item, &l->count, &err);
+    tdl_leave(before);
+    if (rc) return tdl_raise(L, &err);
     lua_createtable(L, l->count, 0);
     for (int i = 0; i < l->count; i++) {
         push_hit(L, s, &l->item[i]);
@@ -156,7 +162,10 @@ static int worker_rows(lua_State *L) {
     td_about about[2];
     td_obj *ox, *oy;
     td_err err = {0};
-    if (td_session_dataset(s, name, &ox, &about[0], &oy, &about[1], &err)) return tdl_raise(L, &err);
+    lua_State *before = tdl_enter(L);
+    int rc = td_session_dataset(s, name, &ox, &about[0], &oy, &about[1], &err);
+    tdl_leave(before);
+    if (rc) return tdl_raise(L, &err);
     *x = td_val_away(ox, &about[0].meta, &err);
     if (oy) *y = td_val_away(oy, &about[1].meta, &err);
     if (*x == NULL || (oy && *y == NULL)) return tdl_raise(L, &err);
@@ -180,7 +189,10 @@ static int worker_ping(lua_State *L) {
 static int worker_clear(lua_State *L) {
     td_session *s = tdl_check_worker(L, 1, "clear");
     td_err err = {0};
-    if (td_session_clear(s, &err) || td_session_wait(s, &err)) return tdl_raise(L, &err);
+    lua_State *before = tdl_enter(L);
+    int rc = td_session_clear(s, &err) || td_session_wait(s, &err);
+    tdl_leave(before);
+    if (rc) return tdl_raise(L, &err);
     lua_settop(L, 1);
     return 1;
 }
@@ -193,8 +205,12 @@ static int worker_flush(lua_State *L) {
 }
 
 static int worker_wait(lua_State *L) {
+    td_session *s = tdl_check_worker(L, 1, "wait");
     td_err err = {0};
-    if (td_session_wait(tdl_check_worker(L, 1, "wait"), &err)) return tdl_raise(L, &err);
+    lua_State *before = tdl_enter(L);
+    int rc = td_session_wait(s, &err);
+    tdl_leave(before);
+    if (rc) return tdl_raise(L, &err);
     lua_settop(L, 1);
     return 1;
 }
