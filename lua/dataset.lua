@@ -160,7 +160,8 @@ function Dataset:split(share, opts)
   local o = core.options("split", opts, {shuffle = true}, {"seed"})
   check.number("split", "the share", share, 0, 1)
   local count = math.floor(share * self.rows + 0.5)
-  local order = o.shuffle and draws.new(o.seed, "split"):permutation(self.rows)
+  local first = self.columns[self.names[1]]
+  local order = o.shuffle and draws.new(o.seed, "split"):permutation(self.rows, first)
   local function part(start, length)
     if order then return self:subset(order:narrow(1, start, length)) end
     return derive(self, function(tensor) return tensor:narrow(1, start, length):clone() end)

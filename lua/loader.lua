@@ -43,7 +43,8 @@ function DataLoader:__len() return batches.count(#self.dataset, self.batch_size,
 function DataLoader:__call(_, control)
   local epoch
   if control == nil then
-    epoch = batches.epoch(#self.dataset, self.batch_size, self.drop_last, self.draws)
+    local first = self.dataset[self.dataset.names[1]]
+    epoch = batches.epoch(#self.dataset, self.batch_size, self.drop_last, self.draws, first)
   else
     epoch = self.running[control]
     if not epoch then
