@@ -26,6 +26,16 @@
 #include "runtime/mem.h"
 #include "vm/apply.h"
 
+/* ZeroMQ is not built for the thread sanitizer, which takes its locks for none. */
+#ifdef __SANITIZE_THREAD__
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void) {
+    return "called_from_lib:libzmq.so\nrace:libzmq.so\n";
+}
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void) { return "die_after_fork=0"; }
+#endif
+
 typedef struct rig {
     char folder[64], url[128];
     td_worker_config config;          /* change it before rig_start */
@@ -83,7 +93,7 @@ static inline void rig_start(rig *r) {
         FILE *ready = fdopen(out[1], "w");
         int rc = td_worker_run(&r->config, ready, &err);
         if (rc) fprintf(stderr, "worker: %s\n", err.msg);
-        _exit(rc ? 1 : 0);
+        exit(rc ? 1 : 0); /* and not _exit: so that a leak is found */
     }
     close(out[1]);
     FILE *in = fdopen(out[0], "r");
@@ -166,6 +176,16 @@ static inline bool wait_for_sessions(const rig *r, int want, int ms) {
         if (sessions_of(r, pid, 32) == want) return true;
     return false;
 }
+
+/* Sanitizers keep freed memory for a while, and shadows of all of it: figures mean nothing then. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define RIG_MEASURES_MEMORY 0
+#elif defined(__has_feature)
+#define RIG_MEASURES_MEMORY                                                              \
+    (!__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer))
+#else
+#define RIG_MEASURES_MEMORY 1
+#endif
 
 /* A figure of /proc/PID/status in bytes: "VmRSS", "VmHWM". */
 static inline size_t memory_of(pid_t pid, const char *what) {

@@ -13,21 +13,25 @@ static int start(void **state) {
 }
 
 /* Connecting must fail, within ms. */
-static void assert_fails(const td_remote *to, int code, const char *message, int ms) {
-    td_err err = {0};
+static void connect_in_vain(const td_remote *to, int ms, td_err *err) {
     td_transport t;
     int64_t before = td_clock_ms();
-    int rc = td_transport_open(to, &t, &err);
-    if (rc == 0) {
+    memset(err, 0, sizeof *err);
+    if (td_transport_open(to, &t, err) == 0) {
         void *frame;
         size_t n;
-        td_event e = t.recv(t.ctx, to->timeout_ms + 2000, &frame, &n, &err);
-        assert_int_equal(e, TD_EV_DOWN);
-        assert_int_equal(t.recv(t.ctx, 1000, &frame, &n, &err),
+        assert_int_equal(t.recv(t.ctx, to->timeout_ms + 2000, &frame, &n, err),
+                         TD_EV_DOWN);
+        assert_int_equal(t.recv(t.ctx, 1000, &frame, &n, err),
                          TD_EV_DOWN); /* and again, at once */
         t.close(t.ctx);
     }
     assert_true(td_clock_ms() - before < ms);
+}
+
+static void assert_fails(const td_remote *to, int code, const char *message, int ms) {
+    td_err err;
+    connect_in_vain(to, ms, &err);
     assert_string_equal(err.msg, message);
     assert_int_equal(err.code, code);
 }
@@ -153,8 +157,10 @@ static void a_web_server(void **state) {
     stop_listening(&l);
 }
 
+/* Who hangs up first is chance: the other end may be gone before its greeting is read. */
 static void a_socket_without_keys(void **state) {
     td_remote to = to_bob(*state);
+    td_err err;
     void *context = zmq_ctx_new(), *router = zmq_socket(context, ZMQ_ROUTER);
     char url[64], want[200];
     size_t size = sizeof url;
@@ -163,7 +169,10 @@ static void a_socket_without_keys(void **state) {
     to.url = url;
     snprintf(want, sizeof want,
              "what answers at %s is no worker: it does not speak CURVE", url);
-    assert_fails(&to, TD_E_DENIED, want, 1000);
+    connect_in_vain(&to, 1000, &err);
+    assert_int_equal(err.code, TD_E_DENIED);
+    if (strcmp(err.msg, want) != 0)
+        assert_string_equal(err.msg, "bob's key is not that of bob.pub");
     zmq_close(router);
     zmq_ctx_term(context);
 }

@@ -183,7 +183,7 @@ static void bomb_of_parts(void **state) {
         assert_true(raw_ping(&other, 2, 2000));
         usleep(100000);
     }
-    assert_true(memory_of(r->pid, "VmHWM:") < (size_t)256 << 20);
+    if (RIG_MEASURES_MEMORY) assert_true(memory_of(r->pid, "VmHWM:") < (size_t)256 << 20);
     raw_close(&p);
     raw_close(&other);
     td_free(part);

@@ -327,7 +327,9 @@ static void backpressure(void **state) {
     }
     assert_true(raw_ping(&p, 1, 10000)); /* behind all of them */
     assert_true(raw_ping(&other, 1, 1000));
-    assert_true(memory_of(r->pid, "VmRSS:") - before < (size_t)(TD_WINDOW + 40) << 20);
+    if (RIG_MEASURES_MEMORY)
+        assert_true(memory_of(r->pid, "VmRSS:") - before < (size_t)(TD_WINDOW + 40)
+                                                               << 20);
     kill(child, SIGCONT);
     td_free(piece);
     raw_close(&p);
