@@ -73,7 +73,7 @@ static int check_dim(const td_op *op, const td_attr_spec *spec, int64_t dim, int
                      td_err *err) {
     if (dim >= 0 && dim < ndim) return 0;
     return td_fail(err, TD_E_INDEX, op->name, "%s %lld of a tensor with %d dimensions",
-                   spec->name, (long long)(dim < 0 ? dim : dim + 1), ndim);
+                   spec->name, (long long)(dim < 0 || dim == INT64_MAX ? dim : dim + 1), ndim);
 }
 
 static int check_list(const td_op *op, const td_attr_spec *spec, const td_attr *a, int ndim,

@@ -9,7 +9,8 @@ int td_position_resolve(const char *call, int64_t pos, int dim, int64_t size,
     if (at < 0 || at >= size)
         return td_fail(err, TD_E_INDEX, call,
                        "position %lld of dimension %d, which has %lld",
-                       (long long)(pos < 0 ? pos : pos + 1), dim + 1, (long long)size);
+                       (long long)(pos < 0 || pos == INT64_MAX ? pos : pos + 1), dim + 1,
+                       (long long)size);
     *out = at;
     return 0;
 }
