@@ -12,8 +12,11 @@
 #define LETTER_MAX ((size_t)8 << 30) /* of a reply: what the scientist asked for himself */
 #define LOOK_MS 100                  /* how often a wait looks for an interrupt */
 #define FREE_AFTER_MS 500
+#define ASK_AGAIN_MS 1000 /* a HELLO or PING with no answer is sent again, then after twice as long, ... */
+#define ASK_AGAIN_MAX_MS 30000
 
-int64_t td_now_ms(void) {
+int64_t td_session_now_ms(const td_session *s) {
+    if (s->hooks.now_ms) return s->hooks.now_ms(s->hooks.ctx);
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
@@ -75,42 +78,86 @@ static int send_frame(td_session *s, td_err *err) {
 static int send_simple(td_session *s, td_frame_type type, uint64_t mark, td_err *err) {
     td_frame f = {.type = type, .n = mark};
     memcpy(f.session, s->id, sizeof f.session);
-    if (type == TD_FRAME_HELLO) f.ack = td_link_wanted(s->link);
+    if (type == TD_FRAME_HELLO) {
+        f.n = s->host;
+        f.ack = td_link_wanted(s->link);
+    }
     s->frame.size = 0;
     td_frame_write(&f, &s->frame);
     return send_frame(s, err);
 }
 
-/* Gives the transport whatever the link wants sent. */
+/* Sends a HELLO or PING, and notes when to lose patience with it. */
+static int ask(td_session *s, td_frame_type type, td_err *err) {
+    s->asked_ms = td_session_now_ms(s);
+    return send_simple(s, type, type == TD_FRAME_PING ? s->ping : 0, err);
+}
+
+/* Nothing but HELLO may be sent on a connection before its WELCOME. */
+static void await_welcome(td_session *s, bool greeting) {
+    s->welcomed = false;
+    s->greeting = greeting;
+    s->patience_ms = ASK_AGAIN_MS;
+    td_link_reset(s->link);
+}
+
+static int greet(td_session *s, td_err *err) {
+    await_welcome(s, true);
+    return ask(s, TD_FRAME_HELLO, err);
+}
+
+static int ask_again(td_session *s, td_err *err) {
+    if (!s->greeting && !s->pinging) return 0;
+    if (td_session_now_ms(s) - s->asked_ms < s->patience_ms) return 0;
+    if (s->patience_ms < ASK_AGAIN_MAX_MS) s->patience_ms *= 2;
+    return ask(s, s->greeting ? TD_FRAME_HELLO : TD_FRAME_PING, err);
+}
+
+/* Gives the transport whatever is due. */
 static int pump_out(td_session *s, td_err *err) {
-    int rc = 0;
-    while (rc == 0 && s->welcomed && td_link_next(s->link, td_now_ms(), &s->frame))
+    int rc = ask_again(s, err);
+    while (rc == 0 && s->welcomed && td_link_next(s->link, td_session_now_ms(s), &s->frame))
         rc = send_frame(s, err);
     return rc;
 }
 
+/* The open batch becomes a letter. */
+static int queue_batch(td_session *s, td_err *err) {
+    td_letter letter = {.kind = TD_LETTER_BATCH, .head_bytes = s->records.size};
+    td_put_bytes(&s->records, s->bulk.data, s->bulk.size);
+    letter.bytes = s->records.data;
+    letter.size = s->records.size;
+    bool failed = s->records.failed;
+    s->records = (td_writer){0};
+    if (!failed && (s->max_letter == 0 || letter.size <= s->max_letter))
+        return td_link_send(s->link, &letter, err);
+    td_free(letter.bytes);
+    if (failed) return td_fail(err, TD_E_MEMORY, "", "out of memory");
+    return td_fail(err, TD_E_LIMIT, "", "a batch of %zu bytes, %s takes at most %zu", letter.size,
+                   s->place.name, s->max_letter);
+}
+
 int td_session_flush(td_session *s, td_err *err) {
+    td_err own;
+    if (err == NULL) err = &own;
     td_session_lock(s);
     td_batch *b = s->open;
     int rc = 0;
     if (b) {
-        td_letter letter = {.kind = TD_LETTER_BATCH, .head_bytes = s->records.size};
-        td_put_bytes(&s->records, s->bulk.data, s->bulk.size);
-        letter.bytes = s->records.data;
-        letter.size = s->records.size;
-        bool failed = s->records.failed;
-        s->records = (td_writer){0};
+        rc = queue_batch(s, err);
         s->names.count = 0;
         s->worth_sending = false;
         s->dead_since_ms = 0;
         if (s->bulk.room > ((size_t)8 << 20)) td_writer_free(&s->bulk);
         s->bulk.size = 0;
         s->open = NULL;
-        *s->sent_tail = b;
-        s->sent_tail = &b->next;
-        s->stats.batches++;
-        rc = failed ? td_fail(err, TD_E_MEMORY, "", "out of memory")
-                    : td_link_send(s->link, &letter, err);
+        if (rc) {
+            td_session_fail_batch(s, b, err);
+        } else {
+            *s->sent_tail = b;
+            s->sent_tail = &b->next;
+            s->stats.batches++;
+        }
     }
     if (rc == 0) rc = pump_out(s, err);
     td_session_unlock(s);
@@ -124,15 +171,21 @@ static void lose(td_session *s, const td_err *why) {
 }
 
 static int take_welcome(td_session *s, const td_frame *f, td_err *err) {
+    if (f->n == 0) return td_fail(err, TD_E_PROTOCOL, "", "a worker's welcome bears no mark");
+    td_frame link_frame = *f;
+    if (s->welcomed && f->n == s->host) link_frame.type = TD_FRAME_ACK; /* a HELLO was answered twice */
     snprintf(s->place.name, sizeof s->place.name, "%s", f->name);
     int rc = 0;
-    if (f->fresh && s->met) {
+    if (s->host && f->n != s->host) {
         rc = td_fail(err, TD_E_GONE, "", "%s has begun anew; what was there is gone", f->name);
         lose(s, err);
     }
-    s->met = s->welcomed = true;
+    s->host = f->n;
+    s->max_letter = (size_t)f->size;
+    s->welcomed = true;
+    s->greeting = false;
     td_err ignored;
-    int linked = td_link_frame(s->link, f, td_now_ms(), rc ? &ignored : err);
+    int linked = td_link_frame(s->link, &link_frame, td_session_now_ms(s), rc ? &ignored : err);
     return rc ? rc : linked;
 }
 
@@ -140,10 +193,9 @@ static int take_error(td_session *s, const td_frame *f, td_err *err) {
     *err = f->err;
     if (f->err.code == TD_E_GONE) { /* the session's process: a new one comes with the next HELLO */
         lose(s, &f->err);
-        s->welcomed = s->met = false;
-        td_link_reset(s->link);
+        s->host = 0;
         td_err ignored;
-        send_simple(s, TD_FRAME_HELLO, 0, &ignored);
+        greet(s, &ignored);
     } else {
         td_session_fail_all(s, &f->err);
     }
@@ -159,10 +211,10 @@ static int take_frame(td_session *s, const void *bytes, size_t n, td_err *err) {
     if (memcmp(f.session, s->id, sizeof s->id) != 0) return 0; /* of a session that was before */
     switch (f.type) {
     case TD_FRAME_WELCOME: return take_welcome(s, &f, err);
-    case TD_FRAME_PONG: s->pong = f.n; return 0;
+    case TD_FRAME_PONG: s->ponged |= f.n == s->ping; return 0;
     case TD_FRAME_ERROR: return take_error(s, &f, err);
     case TD_FRAME_DATA:
-    case TD_FRAME_ACK: rc = td_link_frame(s->link, &f, td_now_ms(), err); break;
+    case TD_FRAME_ACK: rc = td_link_frame(s->link, &f, td_session_now_ms(s), err); break;
     default: return td_fail(err, TD_E_PROTOCOL, "", "%s sent a frame of type %d", s->place.name, f.type);
     }
     td_letter letter;
@@ -187,13 +239,10 @@ static int turn(td_session *s, int wait_ms, td_err *err) {
         td_free(frame);
         break;
     case TD_EV_UP:
-        s->welcomed = false;
-        td_link_reset(s->link);
-        rc = send_simple(s, TD_FRAME_HELLO, 0, err);
+        rc = greet(s, err);
         break;
     case TD_EV_DOWN: /* nothing is forgotten: should the worker come back, all goes on from here */
-        s->welcomed = false;
-        td_link_reset(s->link);
+        await_welcome(s, false);
         rc = err->code;
         break;
     case TD_EV_TIMEOUT: break;
@@ -203,9 +252,9 @@ static int turn(td_session *s, int wait_ms, td_err *err) {
 
 /* Turns until *done, with interrupts and a time limit (0: none). Errors of the connection end it. */
 static int turn_until(td_session *s, const bool *done, int wait_ms, const char *call, td_err *err) {
-    int64_t end = wait_ms > 0 ? td_now_ms() + wait_ms : 0;
+    int64_t end = wait_ms > 0 ? td_session_now_ms(s) + wait_ms : 0;
     while (!*done) {
-        int64_t left = end ? end - td_now_ms() : LOOK_MS;
+        int64_t left = end ? end - td_session_now_ms(s) : LOOK_MS;
         if (left <= 0) {
             td_fail(err, TD_E_TIMEOUT, call, "%s has not answered within %d ms", s->place.name,
                     wait_ms);
@@ -261,13 +310,13 @@ int td_session_wait(td_session *s, td_err *err) {
     return rc;
 }
 
-/* A question is on the caller's stack: it must not stay in the table when the wait is given up. */
+/* A question is on the caller's stack: when the wait is given up, its answer must find nobody there. */
 int td_session_ask(td_session *s, td_question *q, td_err *err) {
     int rc = td_record_end(s, err);
     if (rc == 0) rc = td_session_flush(s, err);
     if (rc == 0) before_waiting(s);
     if (rc == 0) rc = turn_until(s, &q->done, 0, "", err);
-    td_free(td_idmap_remove(&s->awaited, q->key));
+    if (!q->done) td_unawait(s, q->key);
     if (rc == 0) rc = first_error(s, err);
     if (rc == 0 && q->err.code) {
         *err = q->err;
@@ -290,10 +339,14 @@ int td_session_ping(td_session *s, double *ms, td_err *err) {
     struct timespec a, b;
     td_session_lock(s);
     int rc = turn_until(s, &s->welcomed, 0, "ping", err);
-    uint64_t mark = ++s->ping;
+    s->ping++;
+    s->ponged = false;
+    s->pinging = true;
+    s->patience_ms = ASK_AGAIN_MS;
     clock_gettime(CLOCK_MONOTONIC, &a);
-    if (rc == 0) rc = send_simple(s, TD_FRAME_PING, mark, err);
-    while (rc == 0 && s->pong != mark) rc = turn(s, LOOK_MS, err);
+    if (rc == 0) rc = ask(s, TD_FRAME_PING, err);
+    if (rc == 0) rc = turn_until(s, &s->ponged, 0, "ping", err);
+    s->pinging = false;
     clock_gettime(CLOCK_MONOTONIC, &b);
     *ms = (double)(b.tv_sec - a.tv_sec) * 1e3 + (double)(b.tv_nsec - a.tv_nsec) * 1e-6;
     td_session_unlock(s);
@@ -313,8 +366,7 @@ void td_session_tick(td_session *s, int64_t now_ms) {
 int td_session_disconnect(td_session *s, td_err *err) {
     td_session_lock(s);
     int rc = td_session_flush(s, err);
-    s->welcomed = false;
-    td_link_reset(s->link);
+    await_welcome(s, false);
     td_session_unlock(s);
     s->transport.reconnect(s->transport.ctx);
     return rc;

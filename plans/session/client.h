@@ -43,6 +43,7 @@ typedef struct td_session_hooks {
     void (*where)(char *text, size_t size);
     void (*idle)(void *ctx);
     bool (*interrupted)(void); /* asked during a wait: true ends it with INTERRUPTED */
+    int64_t (*now_ms)(void *ctx); /* the clock; NULL: the system's monotonic one. For simulators */
     void *ctx;
 } td_session_hooks;
 

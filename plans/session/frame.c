@@ -80,6 +80,7 @@ void td_frame_write(const td_frame *f, td_writer *w) {
     if (f->ack) field(&m, 'a', f->ack);
     field_bool(&m, 'r', f->resend);
     field_bool(&m, 'f', f->fresh);
+    if (f->type == TD_FRAME_WELCOME && f->size) field(&m, 'z', f->size);
     if (f->first) {
         field(&m, 'k', (uint64_t)f->kind);
         field(&m, 'z', f->size);

@@ -1,6 +1,7 @@
 /* A session at the worker: frames in, batches run, frames out. */
 #include "plans/session/host.h"
 
+#include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,21 +14,23 @@ struct td_host {
     unsigned char session[TD_SESSION_BYTES];
     td_link *link;
     td_store store;
+    uint64_t mark;     /* tells this host from those before it under the session's name */
     bool welcome;      /* a HELLO waits for its answer */
-    bool greeted;      /* there has been one before */
+    bool resumed;      /* it named this host */
     uint64_t pong;     /* mark of a PING that waits for its answer */
     bool pong_pending;
 };
 
 td_host *td_host_new(const td_host_config *config, const unsigned char session[TD_SESSION_BYTES],
                      td_err *err) {
-    td_host *h = td_new(td_host);
+    td_host *h = sodium_init() >= 0 ? td_new(td_host) : NULL;
     if (h == NULL) {
         td_fail(err, TD_E_MEMORY, "", "out of memory");
         return NULL;
     }
     h->config = config;
     memcpy(h->session, session, TD_SESSION_BYTES);
+    while (h->mark == 0) randombytes_buf(&h->mark, sizeof h->mark);
     h->store.max_objects = config->max_objects;
     h->link = td_link_new(session, config->max_letter_bytes, err);
     if (h->link == NULL) td_host_free(&h);
@@ -56,19 +59,47 @@ int td_host_batch(td_host *h, uint64_t number, const unsigned char *head, size_t
     return rc;
 }
 
+/* A reply that says no more than why there is none. */
+static int send_refusal(td_host *h, const td_letter *batch, const td_err *why, td_err *err) {
+    td_reader r = {.data = batch->bytes, .size = batch->head_bytes};
+    td_run run = {.number = td_take_uint(&r)};
+    td_letter reply;
+    int rc = td_run_reply(&run, why, &reply, err);
+    return rc ? rc : td_link_send(h->link, &reply, err);
+}
+
+/* Every batch has its reply, or the client would wait for ever: one that is too long to be queued, or for which
+ * there is no memory, is replaced by a short one. */
+static int run_batch(td_host *h, const td_letter *batch, td_err *err) {
+    td_err why = {0};
+    td_letter reply;
+    int rc = td_host_batch(h, 0, batch->bytes, batch->head_bytes, batch->bytes + batch->head_bytes,
+                           batch->size - batch->head_bytes, &reply, &why);
+    if (rc == 0) rc = td_link_send(h->link, &reply, &why);
+    return rc ? send_refusal(h, batch, &why, err) : 0;
+}
+
 static int run_letters(td_host *h, td_err *err) {
-    td_letter in, reply;
+    td_letter in;
     int rc = 0;
     while (rc == 0 && td_link_letter(h->link, &in)) {
         if (in.kind == TD_LETTER_BATCH)
-            rc = td_host_batch(h, 0, in.bytes, in.head_bytes, in.bytes + in.head_bytes,
-                               in.size - in.head_bytes, &reply, err);
+            rc = run_batch(h, &in, err);
         else
             rc = td_fail(err, TD_E_PROTOCOL, "", "a letter of kind %d", in.kind);
         td_free(in.bytes);
-        if (rc == 0 && in.kind == TD_LETTER_BATCH) rc = td_link_send(h->link, &reply, err);
     }
     return rc;
+}
+
+/* A client that knows this host goes on where both were. One that does not is told that it begins anew, unless
+ * letters have come already: then it is a late double of a greeting that was answered long ago. */
+static int take_hello(td_host *h, const td_frame *f, int64_t now_ms, td_err *err) {
+    bool knows = f->n == h->mark;
+    if (!knows && td_link_wanted(h->link) > 1) return 0;
+    h->welcome = true;
+    h->resumed = knows;
+    return knows ? td_link_frame(h->link, f, now_ms, err) : 0;
 }
 
 int td_host_frame(td_host *h, const void *bytes, size_t n, int64_t now_ms, td_err *err) {
@@ -76,10 +107,7 @@ int td_host_frame(td_host *h, const void *bytes, size_t n, int64_t now_ms, td_er
     int rc = td_frame_parse(bytes, n, &f, err);
     if (rc) return rc;
     switch (f.type) {
-    case TD_FRAME_HELLO:
-        h->welcome = true;
-        if (!h->greeted) return 0; /* what the client remembers is of a process before this one */
-        return td_link_frame(h->link, &f, now_ms, err);
+    case TD_FRAME_HELLO: return take_hello(h, &f, now_ms, err);
     case TD_FRAME_PING:
         h->pong = f.n;
         h->pong_pending = true;
@@ -106,11 +134,12 @@ bool td_host_next(td_host *h, int64_t now_ms, td_writer *w) {
     }
     if (h->welcome) {
         f.type = TD_FRAME_WELCOME;
-        f.fresh = !h->greeted;
+        f.n = h->mark;
+        f.fresh = !h->resumed;
+        f.size = h->config->max_letter_bytes;
         f.ack = td_link_wanted(h->link);
         snprintf(f.name, sizeof f.name, "%s", h->config->name);
         h->welcome = false;
-        h->greeted = true;
         td_frame_write(&f, w);
         return true;
     }

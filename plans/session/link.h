@@ -20,8 +20,8 @@
 #define TD_SESSION_BYTES 16                /* a session's name, chosen at random by the client */
 
 typedef enum td_frame_type {
-    TD_FRAME_HELLO = 1, /* client: session, next number wanted; opens or resumes */
-    TD_FRAME_WELCOME,   /* worker: the same, its name, fresh (nothing is known of that session) */
+    TD_FRAME_HELLO = 1, /* client: the host that it knows, next number wanted; opens or resumes */
+    TD_FRAME_WELCOME,   /* worker: this host, next number wanted, its name and largest letter */
     TD_FRAME_DATA,      /* a piece of a letter */
     TD_FRAME_ACK,       /* numbers below `ack` have arrived; resend: a gap was seen */
     TD_FRAME_PING,      /* answered by whoever holds the socket */
@@ -34,12 +34,14 @@ typedef enum td_frame_type {
 typedef struct td_frame {
     td_frame_type type;
     unsigned char session[TD_SESSION_BYTES];
-    uint64_t n;      /* DATA: number. PING, PONG: the pinger's own mark */
+    uint64_t n;      /* DATA: number. PING, PONG: the pinger's own mark. HELLO, WELCOME: the mark of the
+                        host, drawn at random when it begins; HELLO: 0 when none is known */
     uint64_t ack;    /* next number wanted of the peer; HELLO, WELCOME, DATA, ACK */
     bool resend;     /* ACK: send again from there */
-    bool fresh;      /* WELCOME */
+    bool fresh;      /* WELCOME: HELLO named another host, so nothing was resumed */
     int kind;        /* DATA, first piece: the letter's kind */
-    uint64_t size;   /* DATA, first piece: head and bulk of the whole letter */
+    uint64_t size;   /* DATA, first piece: head and bulk of the whole letter. WELCOME: the largest letter
+                        that is taken */
     uint64_t head;   /* DATA, first piece: bytes of the head */
     bool first;
     char name[64];   /* WELCOME: the worker's name */

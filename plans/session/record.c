@@ -107,7 +107,7 @@ static void record_drop(td_place *p, td_obj *obj) {
     forget_id(s, obj);
     if (td_record_begin(s, TD_REC_FREE, NULL) == 0) {
         td_put_uint(&s->records, obj->id);
-        if (s->dead_since_ms == 0) s->dead_since_ms = td_now_ms();
+        if (s->dead_since_ms == 0) s->dead_since_ms = td_session_now_ms(s);
     }
     td_session_unlock(s);
 }

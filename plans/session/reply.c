@@ -18,13 +18,18 @@ int td_await(td_session *s, uint64_t key, td_coming *coming, td_question *questi
     return 0;
 }
 
+void td_unawait(td_session *s, uint64_t key) {
+    td_awaited *a = td_idmap_get(&s->awaited, key);
+    if (a) a->question = NULL;
+}
+
 static void settle(td_awaited *a, td_tensor *t, const td_err *err) {
     if (a->kind == TD_AWAIT_TENSOR) {
         a->coming->done = true;
         a->coming->t = t;
         if (err) a->coming->err = *err;
         td_coming_unref(&a->coming);
-    } else {
+    } else if (a->question) {
         a->question->done = true;
         if (err) a->question->err = *err;
     }
@@ -134,7 +139,9 @@ static void take_answer(td_session *s, const td_batch *b, td_reader *r, bulk_vie
     } else if (a->kind == TD_AWAIT_TENSOR) {
         t = take_tensor(r, bulk, &err);
     } else {
-        a->question->list = take_list(r, &a->question->count, &err);
+        td_question nobody = {0}, *q = a->question ? a->question : &nobody;
+        q->list = take_list(r, &q->count, &err);
+        td_free(nobody.list);
     }
     if (r->failed && err.code == 0)
         td_fail(&err, TD_E_PROTOCOL, "", "%s's reply is malformed", s->place.name);
@@ -166,6 +173,9 @@ int td_session_take_reply(td_session *s, const td_letter *letter, td_err *err) {
     uint64_t number = td_take_uint(&r);
     bool refused = td_take_byte(&r) != 0;
     td_batch *b = s->sent;
+    bool old = number < (b ? b->number : s->open ? s->open->number : s->last_number + 1);
+    if (!r.failed && letter->kind == TD_LETTER_REPLY && old && number > 0)
+        return 0; /* to a batch that was given up when the worker refused something */
     if (r.failed || letter->kind != TD_LETTER_REPLY || b == NULL || b->number != number)
         return td_fail(err, TD_E_PROTOCOL, "", "%s sent a reply to nothing", s->place.name);
     td_err why = {0};
@@ -184,6 +194,11 @@ int td_session_take_reply(td_session *s, const td_letter *letter, td_err *err) {
     if (s->sent == NULL) s->sent_tail = &s->sent;
     batch_free(b);
     return rc;
+}
+
+void td_session_fail_batch(td_session *s, td_batch *b, const td_err *err) {
+    fail_unanswered(s, b->number, err);
+    batch_free(b);
 }
 
 void td_session_fail_all(td_session *s, const td_err *err) {

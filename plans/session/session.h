@@ -41,7 +41,10 @@ struct td_session {
     td_link *link;
     bool welcomed; /* the worker has answered HELLO on this connection */
     bool ended;    /* goodbye has been said */
-    bool met;      /* it ever has: a fresh WELCOME then means that it forgot us */
+    uint64_t host; /* mark of the host that knows us; 0: none. Another one in a WELCOME knows nothing */
+    size_t max_letter; /* the largest letter that it takes; 0: not known */
+    bool greeting, pinging; /* HELLO, PING are out and not answered */
+    int64_t asked_ms, patience_ms; /* when the last of these left, and when it is sent again */
     td_writer frame;
 
     /* the batch that is being written */
@@ -61,13 +64,14 @@ struct td_session {
     td_failure *failures; /* told by replies, with err.where filled in; the newest few hundred */
     size_t failure_count;
     td_err first_error; /* since the last wait */
-    uint64_t pong, ping; /* marks of the last one that came back, and went out */
+    uint64_t ping; /* mark of the last one that went out */
+    bool ponged;   /* it has come back */
     td_session_stats stats;
 };
 
 #define TD_FAILURES_KEPT 256
 
-int64_t td_now_ms(void); /* a monotonic clock */
+int64_t td_session_now_ms(const td_session *s);
 void td_session_lock(td_session *s);
 void td_session_unlock(td_session *s);
 /* Begins a record in the open batch: its kind, and the script's line. */
@@ -75,8 +79,12 @@ int td_record_begin(td_session *s, td_record kind, td_err *err);
 /* After a record: memory errors, and sending early when a lot has gathered. */
 int td_record_end(td_session *s, td_err *err);
 int td_await(td_session *s, uint64_t key, td_coming *coming, td_question *question, td_err *err);
+/* Nobody waits for key any more; its answer will be read and thrown away. */
+void td_unawait(td_session *s, uint64_t key);
 /* Takes a reply apart. */
 int td_session_take_reply(td_session *s, const td_letter *letter, td_err *err);
+/* What is awaited of a batch that was not sent fails; the batch is freed. */
+void td_session_fail_batch(td_session *s, td_batch *b, const td_err *err);
 /* Everything that is awaited fails with err, and so do batches under way. */
 void td_session_fail_all(td_session *s, const td_err *err);
 /* Flushes and waits for one question, at most wait_ms (0: for ever). */
