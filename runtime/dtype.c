@@ -117,6 +117,7 @@ void td_store_f64(td_dtype t, void *p, double v) {
 
 void td_store_i64(td_dtype t, void *p, int64_t v) {
     switch (t) {
+    case TD_F32: *(float *)p = (float)v; break; /* rounds once */
     case TD_I64: *(int64_t *)p = v; break;
     case TD_I32: *(int32_t *)p = (int32_t)v; break;
     case TD_U8: *(uint8_t *)p = (uint8_t)v; break;

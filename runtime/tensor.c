@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "runtime/kernels/convert.h"
 #include "runtime/loop.h"
 #include "runtime/mem.h"
 
@@ -207,20 +208,15 @@ td_tensor *td_tensor_contiguous(td_tensor *x, td_err *err) {
     return copy;
 }
 
-typedef struct copy_ctx {
-    td_dtype dst, src;
-    size_t bytes; /* of an element, when no conversion is needed */
-} copy_ctx;
-
 static void copy_same(int64_t n, char *const *ptr, const int64_t *stride, const void *ctx) {
-    const copy_ctx *c = ctx;
+    const size_t bytes = *(const size_t *)ctx; /* of an element */
     char *d = ptr[0];
     const char *s = ptr[1];
-    if (stride[0] == (int64_t)c->bytes && stride[1] == (int64_t)c->bytes) {
-        memmove(d, s, (size_t)n * c->bytes);
+    if (stride[0] == (int64_t)bytes && stride[1] == (int64_t)bytes) {
+        memmove(d, s, (size_t)n * bytes);
         return;
     }
-    switch (c->bytes) {
+    switch (bytes) {
 #define RUN(type) \
     for (int64_t i = 0; i < n; i++, d += stride[0], s += stride[1]) *(type *)d = *(const type *)s; \
     break
@@ -232,32 +228,13 @@ static void copy_same(int64_t n, char *const *ptr, const int64_t *stride, const 
     }
 }
 
-/* The two conversions that training does by the million have loops of their own. */
-static void copy_convert(int64_t n, char *const *ptr, const int64_t *stride, const void *ctx) {
-    const copy_ctx *c = ctx;
-    char *d = ptr[0];
-    const char *s = ptr[1];
-    if (c->dst == TD_F32 && c->src == TD_BOOL) {
-        for (int64_t i = 0; i < n; i++, d += stride[0], s += stride[1])
-            *(float *)d = (float)*(const uint8_t *)s;
-    } else if (c->dst == TD_F32 && c->src == TD_F64) {
-        for (int64_t i = 0; i < n; i++, d += stride[0], s += stride[1])
-            *(float *)d = (float)*(const double *)s;
-    } else if (td_dtype_is_float(c->src)) {
-        for (int64_t i = 0; i < n; i++, d += stride[0], s += stride[1])
-            td_store_f64(c->dst, d, td_load_f64(c->src, s));
-    } else {
-        for (int64_t i = 0; i < n; i++, d += stride[0], s += stride[1])
-            td_store_i64(c->dst, d, td_load_i64(c->src, s));
-    }
-}
-
 void td_tensor_copy(td_tensor *dst, const td_tensor *src) {
-    copy_ctx c = {dst->dtype, src->dtype, td_dtype_bytes(src->dtype)};
+    size_t bytes = td_dtype_bytes(src->dtype);
     td_loop loop;
     td_tensor *operand[2] = {dst, (td_tensor *)src};
     td_loop_init(&loop, &dst->shape, operand, 2);
-    td_loop_run(&loop, dst->dtype == src->dtype ? copy_same : copy_convert, &c);
+    td_loop_run(&loop, dst->dtype == src->dtype ? copy_same : td_convert_inner(dst->dtype, src->dtype),
+                &bytes);
 }
 
 td_tensor *td_tensor_from_f64(td_dtype t, double v, td_err *err) {
