@@ -30,7 +30,7 @@
 #ifdef __SANITIZE_THREAD__
 const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void) {
-    return "called_from_lib:libzmq.so\nrace:libzmq.so\n";
+    return "called_from_lib:libzmq.so\ncalled_from_lib:libsodium.so\nrace:libzmq.so\n";
 }
 const char *__tsan_default_options(void);
 const char *__tsan_default_options(void) { return "die_after_fork=0"; }
@@ -80,23 +80,30 @@ static inline int rig_make(void **state) {
     return 0;
 }
 
-/* Starts the worker and waits until it says that it is ready. */
-static inline void rig_start(rig *r) {
+/* Starts the worker in delay_ms; the descriptor gives the line that says it is ready. */
+static inline int rig_fork(rig *r, int delay_ms) {
     int out[2];
-    char line[300] = "";
     assert_int_equal(pipe(out), 0);
     fflush(NULL);
     r->pid = fork();
     if (r->pid == 0) {
         td_err err = {0};
         close(out[0]);
+        usleep((useconds_t)delay_ms * 1000);
         FILE *ready = fdopen(out[1], "w");
         int rc = td_worker_run(&r->config, ready, &err);
         if (rc) fprintf(stderr, "worker: %s\n", err.msg);
+        fclose(ready);
         exit(rc ? 1 : 0); /* and not _exit: so that a leak is found */
     }
     close(out[1]);
-    FILE *in = fdopen(out[0], "r");
+    return out[0];
+}
+
+/* Starts the worker and waits until it says that it is ready. */
+static inline void rig_start(rig *r) {
+    char line[300] = "";
+    FILE *in = fdopen(rig_fork(r, 0), "r");
     assert_non_null(fgets(line, sizeof line, in));
     fclose(in);
     const char *url = strstr(line, "tcp://");

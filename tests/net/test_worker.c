@@ -228,7 +228,7 @@ static void too_long_a_computation(void **state) {
     fetch(s, p, &err);
     assert_string_equal(
         err.msg, "the session's process was ended: it computed for longer than 1 s");
-    assert_true(td_clock_ms() - before < 3000);
+    assert_true(td_clock_ms() - before < 10000);
     td_val_unref(&p);
     session_close(s);
 }
@@ -345,7 +345,7 @@ static void template_killed(void **state) {
     fprintf(stderr, "(a line from the worker follows)\n");
     kill(template, SIGKILL);
     waitpid(r->pid, &status, 0);
-    assert_int_equal(WEXITSTATUS(status), 1);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) != 0);
     r->pid = 0;
 }
 
