@@ -327,6 +327,13 @@ static int seed_of(td_val *y, td_val *seed, td_val **out, td_err *err) {
             return td_fail(err, TD_E_SHAPE, "backward", "a gradient of %s for a tensor of %s",
                            td_shape_text(&seed->meta.shape, a), td_shape_text(&y->meta.shape, b));
         }
+        if (!seed->meta.weak && td_val_place(seed) != td_val_place(y)) {
+            const td_place *from = td_val_place(seed), *to = td_val_place(y);
+            td_fail(err, TD_E_LOCATION, "backward", "the gradient is %s%s, the tensor %s%s",
+                    from ? "at " : "", from ? from->name : "here", to ? "at " : "", to ? to->name : "here");
+            td_hint(err, "the gradient lives where the tensor does: g:send(worker)");
+            return TD_E_LOCATION;
+        }
         if (seed->meta.dtype == y->meta.dtype && !seed->meta.weak) {
             *out = td_val_ref(seed);
             return 0;

@@ -1,5 +1,7 @@
 /* Arithmetic of two tensors. Inputs are brought to one dtype and broadcast; integers wrap; on bool, add
  * and maximum are `or`, mul and minimum are `and`. */
+#include <math.h>
+
 #include "vm/ops/elementwise.h"
 
 TD_OP_USE(eq);
@@ -118,23 +120,37 @@ TD_OP(div) = {
     .grad = div_grad,
 };
 
-/* y = a^b:  da = g b a^(b-1), which is 0 for b = 0;  db = g y ln a, which is 0 where a = 0 and b >= 0 */
+/* y = a^b:  da = g b a^(b-1), which is 0 for b = 0;  db = g y ln a, which is 0 where a = 0 and b >= 0.
+ * A plain number is looked at here: operations on numbers alone would be made here, and not go with what
+ * is at a worker. */
+static td_val *pow_base_grad(td_grad *g, td_val *a, td_val *b) {
+    if (b->meta.weak) {
+        double exponent = td_load_f64(b->meta.dtype, b->t->storage->data);
+        if (exponent == 0) return g_zeros(g, &g->in_meta[0], a);
+        return g_mul(g, b, g_binary(g, &td_op_pow, a, g_num(g, exponent - 1)));
+    }
+    td_val *zero = g_num(g, 0), *lower = g_binary(g, &td_op_pow, a, g_sub(g, b, g_num(g, 1)));
+    td_val *in[3] = {g_binary(g, &td_op_eq, b, zero), zero, g_mul(g, b, lower)};
+    return g_op(g, &td_op_where, NULL, 3, in);
+}
+
+static td_val *pow_exponent_grad(td_grad *g, td_val *a, td_val *b) {
+    td_val *zero = g_num(g, 0), *flat = g_binary(g, &td_op_ge, b, zero), *slope;
+    if (a->meta.weak) {
+        double base = td_load_f64(a->meta.dtype, a->t->storage->data);
+        slope = g_mul(g, g->out[0], g_num(g, log(base)));
+        if (base != 0) return slope;
+    } else {
+        slope = g_mul(g, g->out[0], g_unary(g, &td_op_log, a));
+        flat = g_binary(g, &td_op_logical_and, g_binary(g, &td_op_eq, a, zero), flat);
+    }
+    td_val *in[3] = {flat, zero, slope};
+    return g_op(g, &td_op_where, NULL, 3, in);
+}
+
 static int pow_grad(td_grad *g) {
-    td_val *a = g->in[0], *b = g->in[1], *zero = g_num(g, 0);
-    if (g->need[0]) {
-        /* Not b - 1 of two plain numbers, which would be an f32. */
-        td_meta scalar = {.dtype = g->in_meta[0].dtype};
-        td_val *minus_one = g_sub(g, g_zeros(g, &scalar, a), g_num(g, 1));
-        td_val *lower = g_binary(g, &td_op_pow, a, g_add(g, b, minus_one));
-        td_val *in[3] = {g_binary(g, &td_op_eq, b, zero), zero, g_mul(g, b, lower)};
-        g->gin[0] = g_mul(g, g->gout[0], g_op(g, &td_op_where, NULL, 3, in));
-    }
-    if (g->need[1]) {
-        td_val *flat = g_binary(g, &td_op_logical_and, g_binary(g, &td_op_eq, a, zero),
-                                g_binary(g, &td_op_ge, b, zero));
-        td_val *in[3] = {flat, zero, g_mul(g, g->out[0], g_unary(g, &td_op_log, a))};
-        g->gin[1] = g_mul(g, g->gout[0], g_op(g, &td_op_where, NULL, 3, in));
-    }
+    if (g->need[0]) g->gin[0] = g_mul(g, g->gout[0], pow_base_grad(g, g->in[0], g->in[1]));
+    if (g->need[1]) g->gin[1] = g_mul(g, g->gout[0], pow_exponent_grad(g, g->in[0], g->in[1]));
     return 0;
 }
 
