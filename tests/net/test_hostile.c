@@ -179,11 +179,11 @@ static void bomb_of_parts(void **state) {
         zmq_msg_init_data(&m, part, TD_PIECE, keep, NULL);
         zmq_msg_send(&m, p.socket, i < 511 ? ZMQ_SNDMORE : 0);
     }
-    for (int i = 0; i < 20; i++) {
+    for (int i = 0; i < 40; i++) {
         assert_true(raw_ping(&other, 2, 2000));
         usleep(100000);
     }
-    if (RIG_MEASURES_MEMORY) assert_true(memory_of(r->pid, "VmHWM:") < (size_t)256 << 20);
+    if (RIG_MEASURES_MEMORY) assert_true(memory_of(r->pid, "VmHWM:") < (size_t)128 << 20);
     raw_close(&p);
     raw_close(&other);
     td_free(part);
