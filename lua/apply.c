@@ -13,8 +13,9 @@ static td_val *from_plain(lua_State *L, int idx, td_err *err) { /* [-0, +0, -] *
 }
 
 /* in[] with numbers filled in, applied; the numbers are released again. */
-static int apply_filled(lua_State *L, const td_op *op, td_val **in, const int *at, int nin,
-                        const td_attrs *attrs, td_val **out, td_err *err) { /* [-0, +0, -] */
+static int apply_filled(lua_State *L, const td_op *op, td_val **in, const int *at,
+                        int nin, const td_attrs *attrs, td_val **out,
+                        td_err *err) { /* [-0, +0, -] */
     td_val *plain[4];
     int count = 0, rc = 0;
     for (int i = 0; i < nin && rc == 0; i++) {

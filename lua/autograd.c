@@ -6,11 +6,13 @@
 
 /* ---- switches ---- */
 
-static bool flag(lua_State *L, int options, const char *name, const char *call) { /* [-0, +0, e] */
+static bool flag(lua_State *L, int options, const char *name,
+                 const char *call) { /* [-0, +0, e] */
     char what[TDL_WHAT_TEXT];
     tdl_push_option(L, options, name);
     if (!lua_isnil(L, -1) && !lua_isboolean(L, -1))
-        tdl_fail(L, TD_E_ARGUMENT, call, "%s is true or false, got %s", name, tdl_what(L, -1, what));
+        tdl_fail(L, TD_E_ARGUMENT, call, "%s is true or false, got %s", name,
+                 tdl_what(L, -1, what));
     bool on = lua_toboolean(L, -1);
     lua_pop(L, 1);
     return on;
@@ -23,7 +25,8 @@ static td_val *seed_option(lua_State *L, int options, const char *call) {
     if (lua_isnil(L, -1)) return NULL;
     td_val *seed = tdl_test_val(L, -1);
     if (seed == NULL)
-        tdl_fail(L, TD_E_ARGUMENT, call, "gradient is a tensor, got %s", tdl_what(L, -1, what));
+        tdl_fail(L, TD_E_ARGUMENT, call, "gradient is a tensor, got %s",
+                 tdl_what(L, -1, what));
     return seed;
 }
 
@@ -52,18 +55,22 @@ static int core_backward(lua_State *L) { /* [-n, +0, e] */
 
 /* grad(y, {x, ...}, options): a list of gradients; false where y does not depend on one. */
 static int core_grad(lua_State *L) { /* [-n, +1, e] */
-    static const char *const names[] = {"retain_graph", "create_graph", "gradient", "allow_unused", NULL};
+    static const char *const names[] = {"retain_graph", "create_graph", "gradient",
+                                        "allow_unused", NULL};
     char what[TDL_WHAT_TEXT];
     td_val *y = tdl_check_val(L, 1, "grad");
     lua_settop(L, 3);
     tdl_check_options(L, 3, "grad", names);
-    bool unused = flag(L, 3, "allow_unused", "grad"), create = flag(L, 3, "create_graph", "grad"),
+    bool unused = flag(L, 3, "allow_unused", "grad"),
+         create = flag(L, 3, "create_graph", "grad"),
          keep = flag(L, 3, "retain_graph", "grad");
     if (lua_type(L, 2) != LUA_TTABLE)
-        tdl_fail(L, TD_E_ARGUMENT, "grad", "argument 2 is a list of tensors, got %s", tdl_what(L, 2, what));
+        tdl_fail(L, TD_E_ARGUMENT, "grad", "argument 2 is a list of tensors, got %s",
+                 tdl_what(L, 2, what));
     lua_Integer n = (lua_Integer)lua_rawlen(L, 2);
     if (n > XS_MAX)
-        tdl_fail(L, TD_E_LIMIT, "grad", "%lld tensors, at most %d go", (long long)n, XS_MAX);
+        tdl_fail(L, TD_E_LIMIT, "grad", "%lld tensors, at most %d go", (long long)n,
+                 XS_MAX);
     td_val *seed = seed_option(L, 3, "grad");
     td_val **xs = lua_newuserdatauv(L, sizeof(td_val *) * ((size_t)n + 1), 0);
     td_val **grads = lua_newuserdatauv(L, sizeof(td_val *) * ((size_t)n + 1), 0);
@@ -73,7 +80,8 @@ static int core_grad(lua_State *L) { /* [-n, +1, e] */
         lua_rawgeti(L, 2, i);
         xs[i - 1] = tdl_test_val(L, -1);
         if (xs[i - 1] == NULL)
-            tdl_fail(L, TD_E_ARGUMENT, "grad", "entry %lld of the list is %s, not a tensor", (long long)i,
+            tdl_fail(L, TD_E_ARGUMENT, "grad",
+                     "entry %lld of the list is %s, not a tensor", (long long)i,
                      tdl_what(L, -1, what));
         lua_pop(L, 1);
         tdl_push_slot(L);
@@ -95,7 +103,8 @@ static int core_grad(lua_State *L) { /* [-n, +1, e] */
         lua_rawseti(L, result, i);
     }
     if (missing && !unused) {
-        td_fail(&err, TD_E_STATE, "grad", "the result does not depend on tensor %lld", (long long)missing);
+        td_fail(&err, TD_E_STATE, "grad", "the result does not depend on tensor %lld",
+                (long long)missing);
         td_hint(&err, "{allow_unused = true} gives false in its place");
         tdl_raise(L, &err);
     }
@@ -115,7 +124,8 @@ static int core_detach(lua_State *L) { /* [-0, +1, e] */
 static int core_requires_grad_(lua_State *L) { /* [-n, +1, e] */
     td_val *v = tdl_check_val(L, 1, "requires_grad_");
     td_err err = {0};
-    if (td_val_require_grad(v, lua_isnone(L, 2) || lua_toboolean(L, 2), &err)) tdl_raise(L, &err);
+    if (td_val_require_grad(v, lua_isnone(L, 2) || lua_toboolean(L, 2), &err))
+        tdl_raise(L, &err);
     lua_settop(L, 1);
     return 1;
 }
@@ -125,7 +135,8 @@ static int core_requires_grad_(lua_State *L) { /* [-n, +1, e] */
 static int core_become(lua_State *L) { /* [-2, +0, e] */
     td_val *p = tdl_check_val(L, 1, "become"), *q = tdl_check_val(L, 2, "become");
     if (!td_val_is_leaf(p))
-        return tdl_fail(L, TD_E_STATE, "become", "the tensor is the result of an operation");
+        return tdl_fail(L, TD_E_STATE, "become",
+                        "the tensor is the result of an operation");
     if (p == q) return 0;
     if (q->t)
         td_val_become_here(p, td_tensor_ref(q->t));
@@ -162,7 +173,8 @@ static int set_grad(lua_State *L) { /* [-0, +0, e] */
     td_val *v = tdl_check_val(L, 1, "grad"), *g = tdl_test_val(L, 2);
     char what[TDL_WHAT_TEXT], a[TD_SHAPE_TEXT], b[TD_SHAPE_TEXT];
     if (g == NULL && !lua_isnil(L, 2))
-        tdl_fail(L, TD_E_ARGUMENT, "grad", "can be set to a tensor or nil, got %s", tdl_what(L, 2, what));
+        tdl_fail(L, TD_E_ARGUMENT, "grad", "can be set to a tensor or nil, got %s",
+                 tdl_what(L, 2, what));
     if (g && !td_shape_equal(&g->meta.shape, &v->meta.shape))
         tdl_fail(L, TD_E_SHAPE, "grad", "a gradient of %s for a tensor of %s",
                  td_shape_text(&g->meta.shape, a), td_shape_text(&v->meta.shape, b));

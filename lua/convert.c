@@ -13,8 +13,9 @@ int tdl_no_dtype(lua_State *L, const char *call, const char *name) { /* [-0, +0,
             NULL};
     const char *near = tdl_nearest(name, names);
     return tdl_fail(L, TD_E_DTYPE, call,
-                    "there is no dtype '%s'%s%s%s (f64 f32 f16 bf16 i64 i32 u8 bool)", name,
-                    near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+                    "there is no dtype '%s'%s%s%s (f64 f32 f16 bf16 i64 i32 u8 bool)",
+                    name, near ? ", did you mean '" : "", near ? near : "",
+                    near ? "'?" : "");
 }
 
 /* A dtype's name at idx, or `none` when it is nil. [-0, +0, e] */
@@ -22,7 +23,8 @@ static td_dtype dtype_arg(lua_State *L, int idx, const char *call, td_dtype none
     char what[TDL_WHAT_TEXT];
     if (lua_isnoneornil(L, idx)) return none;
     if (lua_type(L, idx) != LUA_TSTRING)
-        tdl_fail(L, TD_E_ARGUMENT, call, "dtype is a name like \"f32\", got %s", tdl_what(L, idx, what));
+        tdl_fail(L, TD_E_ARGUMENT, call, "dtype is a name like \"f32\", got %s",
+                 tdl_what(L, idx, what));
     td_dtype t = td_dtype_parse(lua_tostring(L, idx));
     if (t == TD_NONE) tdl_no_dtype(L, call, lua_tostring(L, idx));
     return t;
@@ -56,7 +58,8 @@ static void find_shape(walk *w, int idx) { /* [-0, +0, e] */
     lua_pushvalue(L, idx);
     while (lua_type(L, -1) == LUA_TTABLE) {
         if (w->shape.ndim == TD_MAX_DIM)
-            tdl_fail(L, TD_E_LIMIT, w->call, "tables are nested deeper than %d", TD_MAX_DIM);
+            tdl_fail(L, TD_E_LIMIT, w->call, "tables are nested deeper than %d",
+                     TD_MAX_DIM);
         w->shape.dim[w->shape.ndim++] = (int64_t)lua_rawlen(L, -1);
         lua_rawgeti(L, -1, 1);
         lua_remove(L, -2);
@@ -70,10 +73,10 @@ static int bad_entry(const walk *w, int depth, int idx) { /* [-0, +0, e] */
     char place[200], what[TDL_WHAT_TEXT];
     tdl_what(w->L, idx, what);
     if (depth == 0)
-        return tdl_fail(w->L, TD_E_ARGUMENT, w->call, "wants a number or nested tables of numbers, got %s",
-                        what);
-    return tdl_fail(w->L, TD_E_ARGUMENT, w->call, "entry %s is %s, not a %s", place_text(w, depth, place),
-                    what, w->is_bool ? "boolean" : "number");
+        return tdl_fail(w->L, TD_E_ARGUMENT, w->call,
+                        "wants a number or nested tables of numbers, got %s", what);
+    return tdl_fail(w->L, TD_E_ARGUMENT, w->call, "entry %s is %s, not a %s",
+                    place_text(w, depth, place), what, w->is_bool ? "boolean" : "number");
 }
 
 static int does_not_fit(const walk *w, int depth, int idx) { /* [-0, +0, e] */
@@ -83,7 +86,8 @@ static int does_not_fit(const walk *w, int depth, int idx) { /* [-0, +0, e] */
                     td_dtype_name(w->dtype));
 }
 
-static void store_integer(const walk *w, int depth, int idx, int64_t i) { /* [-0, +0, e] */
+static void store_integer(const walk *w, int depth, int idx,
+                          int64_t i) { /* [-0, +0, e] */
     bool fits = w->dtype == TD_U8    ? i >= 0 && i <= 255
                 : w->dtype == TD_I32 ? i >= INT32_MIN && i <= INT32_MAX
                                      : true;
@@ -93,7 +97,8 @@ static void store_integer(const walk *w, int depth, int idx, int64_t i) { /* [-0
 
 static void store(walk *w, int depth, int idx) { /* [-0, +0, e] */
     lua_State *L = w->L;
-    if (lua_type(L, idx) != (w->is_bool ? LUA_TBOOLEAN : LUA_TNUMBER)) bad_entry(w, depth, idx);
+    if (lua_type(L, idx) != (w->is_bool ? LUA_TBOOLEAN : LUA_TNUMBER))
+        bad_entry(w, depth, idx);
     if (w->is_bool) {
         td_store_i64(w->dtype, w->out, lua_toboolean(L, idx));
     } else if (lua_isinteger(L, idx)) {
@@ -110,7 +115,8 @@ static void store(walk *w, int depth, int idx) { /* [-0, +0, e] */
 
 static int ragged(const walk *w, int depth, size_t got) { /* [-0, +0, e] */
     char place[200];
-    return tdl_fail(w->L, TD_E_SHAPE, w->call, "ragged: %s has %zu entries, the first of its kind has %lld",
+    return tdl_fail(w->L, TD_E_SHAPE, w->call,
+                    "ragged: %s has %zu entries, the first of its kind has %lld",
                     place_text(w, depth, place), got, (long long)w->shape.dim[depth]);
 }
 
@@ -122,10 +128,12 @@ static void fill(walk *w, int depth, int idx) { /* [-0, +0, e] */
     }
     if (lua_type(L, idx) != LUA_TTABLE) {
         char place[200], what[TDL_WHAT_TEXT];
-        tdl_fail(L, TD_E_SHAPE, w->call, "ragged: entry %s is %s, the first of its kind is a table",
+        tdl_fail(L, TD_E_SHAPE, w->call,
+                 "ragged: entry %s is %s, the first of its kind is a table",
                  place_text(w, depth, place), tdl_what(L, idx, what));
     }
-    if ((int64_t)lua_rawlen(L, idx) != w->shape.dim[depth]) ragged(w, depth, lua_rawlen(L, idx));
+    if ((int64_t)lua_rawlen(L, idx) != w->shape.dim[depth])
+        ragged(w, depth, lua_rawlen(L, idx));
     luaL_checkstack(L, 4, w->call);
     for (int64_t i = 1; i <= w->shape.dim[depth]; i++) {
         w->at[depth] = i;
@@ -135,7 +143,8 @@ static void fill(walk *w, int depth, int idx) { /* [-0, +0, e] */
     }
 }
 
-void tdl_push_from_table(lua_State *L, int idx, td_dtype dtype, const char *call) { /* [-0, +1, e] */
+void tdl_push_from_table(lua_State *L, int idx, td_dtype dtype,
+                         const char *call) { /* [-0, +1, e] */
     walk w = {.L = L, .call = call};
     find_shape(&w, idx);
     w.dtype = dtype != TD_NONE ? dtype : w.is_bool ? TD_BOOL : TD_F32;
@@ -176,7 +185,8 @@ static void push_nested(lua_State *L, const td_tensor *t, int dim, const char *p
         push_element(L, t->dtype, p);
         return;
     }
-    int64_t n = t->shape.dim[dim], step = t->stride[dim] * (int64_t)td_dtype_bytes(t->dtype);
+    int64_t n = t->shape.dim[dim],
+            step = t->stride[dim] * (int64_t)td_dtype_bytes(t->dtype);
     luaL_checkstack(L, 4, "totable");
     lua_createtable(L, n < INT32_MAX ? (int)n : 0, 0);
     for (int64_t i = 0; i < n; i++) {

@@ -240,7 +240,7 @@ function create.bernoulli(sizes, p, given)
   if type(sizes) ~= "table" then
     core.fail("argument", "bernoulli", "sizes is a table, got %s", core.what(sizes))
   end
-  local all, options = sizes_and_options("bernoulli", "f32", RANDOM, sizes, given)
+  local all, options = sizes_and_options("bernoulli", "f32", RANDOM, sizes, given or {})
   local seed, stream = seed_and_stream("bernoulli", options)
   return op.bernoulli(nil, all, p, seed, stream, options.dtype)
 end

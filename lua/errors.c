@@ -49,8 +49,8 @@ static void set_text(lua_State *L, const char *name, const char *text) { /* [-0,
     lua_setfield(L, -2, name);
 }
 
-void tdl_push_error(lua_State *L, int code, const char *call, const char *msg, const char *hint,
-                    const char *where) { /* [-0, +1, m] */
+void tdl_push_error(lua_State *L, int code, const char *call, const char *msg,
+                    const char *hint, const char *where) { /* [-0, +1, m] */
     char line[LUA_IDSIZE + 32];
     if (where == NULL || where[0] == 0) {
         tdl_user_line(L, line, sizeof line);
@@ -77,7 +77,8 @@ int tdl_raise(lua_State *L, const td_err *err) { /* [-0, +0, e] */
     return lua_error(L);
 }
 
-int tdl_fail(lua_State *L, td_code code, const char *call, const char *fmt, ...) { /* [-0, +0, e] */
+int tdl_fail(lua_State *L, td_code code, const char *call, const char *fmt,
+             ...) { /* [-0, +0, e] */
     td_err err;
     va_list ap;
     va_start(ap, fmt);
@@ -266,8 +267,8 @@ void tdl_open_errors(lua_State *L) { /* [-0, +0, m] */
     lua_rawsetp(L, LUA_REGISTRYINDEX, &error_key);
     luaL_setfuncs(L, functions, 0);
     lua_newtable(L);
-#define TD_X(name, number, word)    \
-    lua_pushinteger(L, number);     \
+#define TD_X(name, number, word)                                                         \
+    lua_pushinteger(L, number);                                                          \
     lua_setfield(L, -2, word);
     TD_ERRORS(TD_X)
 #undef TD_X

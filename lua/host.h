@@ -8,13 +8,16 @@
 #include "lua/tdl.h"
 
 typedef struct tdl_host {
-    const void *meta; /* address of the tensors' metatable: the test whether a userdata is one */
+    const void
+        *meta; /* address of the tensors' metatable: the test whether a userdata is one */
     /* The collector's account, as it stood after its last run. */
     uint64_t seen_bytes, seen_away_bytes, seen_away_objects;
     uint64_t handles; /* tensor userdata made since */
 } tdl_host;
 
-static inline tdl_host *tdl_host_of(lua_State *L) { return *(tdl_host **)lua_getextraspace(L); }
+static inline tdl_host *tdl_host_of(lua_State *L) {
+    return *(tdl_host **)lua_getextraspace(L);
+}
 
 /* ---- openers: each adds its functions to the core table at the top of the stack. [-0, +0, m] ---- */
 
@@ -68,14 +71,15 @@ void tdl_push_op(lua_State *L, const td_op *op);
 /* Wraps a value into a userdata; takes over the reference, v NULL raises err. [-0, +1, e] */
 void tdl_push_val(lua_State *L, td_val *v, const td_err *err);
 /* An op without inputs, at a place or here (NULL). [-0, +nout, e] */
-void tdl_apply_create(lua_State *L, td_place *place, const td_op *op, const td_attrs *attrs);
+void tdl_apply_create(lua_State *L, td_place *place, const td_op *op,
+                      const td_attrs *attrs);
 
 /* A value in words: "2x3 f32 at bob". Returns text. */
 const char *tdl_val_text(const td_val *v, char text[TDL_WHAT_TEXT]);
 
 /* Pushes an error object. Texts may be longer than a td_err's; where NULL: the user's line. [-0, +1, m] */
-void tdl_push_error(lua_State *L, int code, const char *call, const char *msg, const char *hint,
-                    const char *where);
+void tdl_push_error(lua_State *L, int code, const char *call, const char *msg,
+                    const char *hint, const char *where);
 /* Makes the value at idx an error object if it is none: Lua's own errors are texts. [-0, +0, m] */
 void tdl_wrap_error(lua_State *L, int idx);
 /* Raises INTERRUPTED when Ctrl-C was pressed. [-0, +0, e] */

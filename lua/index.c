@@ -20,13 +20,15 @@ static void select_at(lua_State *L, int dim, lua_Integer i) { /* [-1, +1, e] */
     td_attrs attrs = {0};
     const td_shape *s = &tdl_test_val(L, -1)->meta.shape;
     if (i == 0)
-        tdl_fail(L, TD_E_INDEX, "index", "position 0: positions count from 1, or from -1 backwards");
+        tdl_fail(L, TD_E_INDEX, "index",
+                 "position 0: positions count from 1, or from -1 backwards");
     if (dim >= s->ndim)
-        tdl_fail(L, TD_E_INDEX, "index", "a tensor with %d dimension%s has no position %lld", s->ndim,
+        tdl_fail(L, TD_E_INDEX, "index",
+                 "a tensor with %d dimension%s has no position %lld", s->ndim,
                  s->ndim == 1 ? "" : "s", (long long)i);
     if (i > s->dim[dim] || i < -s->dim[dim])
-        tdl_fail(L, TD_E_INDEX, "index", "position %lld of dimension %d, which has %lld", (long long)i,
-                 dim + 1, (long long)s->dim[dim]);
+        tdl_fail(L, TD_E_INDEX, "index", "position %lld of dimension %d, which has %lld",
+                 (long long)i, dim + 1, (long long)s->dim[dim]);
     td_attr_set_i(&attrs, 0, TD_ATTR_DIM, dim);
     td_attr_set_i(&attrs, 1, TD_ATTR_POS, i > 0 ? i - 1 : i);
     apply_view(L, &td_op_select, &attrs);
@@ -41,7 +43,8 @@ static lua_Integer range_end(lua_State *L, int k, lua_Integer missing) {
     if (lua_isnil(L, -1))
         i = missing;
     else if (!isnum)
-        tdl_fail(L, TD_E_ARGUMENT, "index", "a range is {}, {i} or {first, last}, got %s in it",
+        tdl_fail(L, TD_E_ARGUMENT, "index",
+                 "a range is {}, {i} or {first, last}, got %s in it",
                  tdl_what(L, -1, what));
     lua_pop(L, 1);
     return i;
@@ -52,14 +55,17 @@ static void narrow_to(lua_State *L, int dim, int shown_dim) {
     size_t n = lua_rawlen(L, -1);
     int64_t size = tdl_test_val(L, -2)->meta.shape.dim[dim];
     if (n > 2)
-        tdl_fail(L, TD_E_ARGUMENT, "index", "a range is {}, {i} or {first, last}, got %zu entries", n);
+        tdl_fail(L, TD_E_ARGUMENT, "index",
+                 "a range is {}, {i} or {first, last}, got %zu entries", n);
     lua_Integer first = range_end(L, 1, 1), last = range_end(L, 2, n == 1 ? first : size);
     lua_pop(L, 1);
     if (n == 0) return;
-    lua_Integer from = first < 0 ? first + size + 1 : first, to = last < 0 ? last + size + 1 : last;
+    lua_Integer from = first < 0 ? first + size + 1 : first,
+                to = last < 0 ? last + size + 1 : last;
     if (from < 1 || to > size || to < from - 1)
-        tdl_fail(L, TD_E_INDEX, "index", "range {%lld, %lld} of dimension %d, which has %lld",
-                 (long long)first, (long long)last, shown_dim, (long long)size);
+        tdl_fail(L, TD_E_INDEX, "index",
+                 "range {%lld, %lld} of dimension %d, which has %lld", (long long)first,
+                 (long long)last, shown_dim, (long long)size);
     td_attrs attrs = {0};
     td_attr_set_i(&attrs, 0, TD_ATTR_DIM, dim);
     td_attr_set_i(&attrs, 1, TD_ATTR_POS, from - 1);
@@ -73,8 +79,8 @@ static void push_by_table(lua_State *L, int key) {
     const td_shape *s = &tdl_test_val(L, 1)->meta.shape;
     char what[TDL_WHAT_TEXT];
     if (n > s->ndim)
-        tdl_fail(L, TD_E_INDEX, "index", "%lld entries for a tensor with %d dimension%s", (long long)n,
-                 s->ndim, s->ndim == 1 ? "" : "s");
+        tdl_fail(L, TD_E_INDEX, "index", "%lld entries for a tensor with %d dimension%s",
+                 (long long)n, s->ndim, s->ndim == 1 ? "" : "s");
     lua_pushvalue(L, 1);
     for (int i = 1, dim = 0; i <= n; i++) {
         int type = lua_rawgeti(L, key, i), isnum;
@@ -85,15 +91,17 @@ static void push_by_table(lua_State *L, int key) {
         } else if (type == LUA_TTABLE) {
             narrow_to(L, dim++, i);
         } else {
-            tdl_fail(L, TD_E_ARGUMENT, "index", "entry %d is a position or a range {first, last}, got %s",
-                     i, tdl_what(L, -1, what));
+            tdl_fail(L, TD_E_ARGUMENT, "index",
+                     "entry %d is a position or a range {first, last}, got %s", i,
+                     tdl_what(L, -1, what));
         }
     }
 }
 
 static int not_an_index(lua_State *L) { /* [-0, +0, e] */
     char what[TDL_WHAT_TEXT];
-    return tdl_fail(L, TD_E_ARGUMENT, "index", "a position, a table of ranges or a bool tensor is wanted, got %s",
+    return tdl_fail(L, TD_E_ARGUMENT, "index",
+                    "a position, a table of ranges or a bool tensor is wanted, got %s",
                     tdl_what(L, 2, what));
 }
 
@@ -133,7 +141,8 @@ int tdl_newindex(lua_State *L) { /* [-3, +0, e] */
         lua_replace(L, 3);
     }
     if (!tdl_is_input(L, 3, &in[1]))
-        tdl_fail(L, TD_E_ARGUMENT, "index", "a number, tensor or table can be assigned, got %s",
+        tdl_fail(L, TD_E_ARGUMENT, "index",
+                 "a number, tensor or table can be assigned, got %s",
                  tdl_what(L, 3, what));
     if (tdl_test_val(L, 2)) {
         tdl_push_hook(L, "mask_set");
@@ -152,9 +161,11 @@ static int core_nonzero(lua_State *L) { /* [-0, +1, e] */
     td_val *v = tdl_check_val(L, 1, "index");
     td_err err = {0};
     if (td_val_place(v)) {
-        td_fail(&err, TD_E_UNSUPPORTED, "index", "a mask at %s: its values decide the shape of the result",
+        td_fail(&err, TD_E_UNSUPPORTED, "index",
+                "a mask at %s: its values decide the shape of the result",
                 td_val_place(v)->name);
-        td_hint(&err, "use tide.where or a product with the mask, or do it inside a plan");
+        td_hint(&err,
+                "use tide.where or a product with the mask, or do it inside a plan");
         tdl_raise(L, &err);
     }
     td_val **slot = tdl_push_slot(L);

@@ -128,7 +128,8 @@ static void list_completions(lua_State *L, int list) { /* [-0, +0, m] */
     fputc('\n', stdout);
     tdl_push_hook(L, "columns");
     lua_pushvalue(L, list);
-    if (lua_pcall(L, 1, 1, 0) == LUA_OK && lua_isstring(L, -1)) fputs(lua_tostring(L, -1), stdout);
+    if (lua_pcall(L, 1, 1, 0) == LUA_OK && lua_isstring(L, -1))
+        fputs(lua_tostring(L, -1), stdout);
     lua_pop(L, 1);
 }
 

@@ -7,7 +7,8 @@
 #include "runtime/mem.h"
 
 #define MIB ((uint64_t)1 << 20)
-#define HANDLES 4096 /* a run for fewer is not worth it; more, and their headers leave the cache */
+#define HANDLES                                                                          \
+    4096 /* a run for fewer is not worth it; more, and their headers leave the cache */
 
 static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
 
@@ -16,11 +17,13 @@ static bool is_due(lua_State *L, tdl_host *h, bool idle) {
     td_away_account away = td_away();
     uint64_t objects = away.total_objects - h->seen_away_objects;
     uint64_t away_bytes = away.total_bytes - h->seen_away_bytes;
-    if (made < 8 * MIB && h->handles < HANDLES && objects < 64 && away_bytes < 8 * MIB) return false;
+    if (made < 8 * MIB && h->handles < HANDLES && objects < 64 && away_bytes < 8 * MIB)
+        return false;
     if (idle) return true;
     if (made >= 64 * MIB || h->handles >= HANDLES) {
         uint64_t lua_heap = (uint64_t)lua_gc(L, LUA_GCCOUNT) * 1024;
-        if (made >= larger(64 * MIB, larger(td_data_live_bytes() / 2, 8 * lua_heap))) return true;
+        if (made >= larger(64 * MIB, larger(td_data_live_bytes() / 2, 8 * lua_heap)))
+            return true;
         if (h->handles >= larger(HANDLES, lua_heap / 1024)) return true;
     }
     return objects >= larger(1024, away.live_objects / 2) ||

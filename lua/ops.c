@@ -15,11 +15,12 @@ typedef struct reader {
 
 static int wrong(const reader *r, const td_attr_spec *spec, int idx, const char *wanted) {
     char what[TDL_WHAT_TEXT];
-    return tdl_fail(r->L, TD_E_ARGUMENT, r->op->name, "%s is %s, got %s", spec->name, wanted,
-                    tdl_what(r->L, idx, what));
+    return tdl_fail(r->L, TD_E_ARGUMENT, r->op->name, "%s is %s, got %s", spec->name,
+                    wanted, tdl_what(r->L, idx, what));
 }
 
-static int64_t integer_at(const reader *r, const td_attr_spec *spec, int idx, const char *wanted) {
+static int64_t integer_at(const reader *r, const td_attr_spec *spec, int idx,
+                          const char *wanted) {
     int isnum = 0;
     lua_Integer i = lua_tointegerx(r->L, idx, &isnum);
     if (!isnum || lua_type(r->L, idx) != LUA_TNUMBER) wrong(r, spec, idx, wanted);
@@ -55,7 +56,8 @@ static bool takes_varargs(const td_attr_spec *spec) {
 }
 
 /* Reads the list that begins at idx; returns how many arguments it took. */
-static int read_list(const reader *r, const td_attr_spec *spec, td_attr *a, int idx, bool positional) {
+static int read_list(const reader *r, const td_attr_spec *spec, td_attr *a, int idx,
+                     bool positional) {
     if (lua_type(r->L, idx) == LUA_TTABLE) {
         read_table(r, spec, a, idx);
         return 1;
@@ -96,7 +98,8 @@ static int64_t newdim_at(const reader *r, const td_attr_spec *spec, int idx) {
 }
 
 /* Reads one attribute from idx; returns how many arguments it took. [-0, +0, e] */
-static int read_attr(const reader *r, const td_attr_spec *spec, td_attr *a, int idx, bool positional) {
+static int read_attr(const reader *r, const td_attr_spec *spec, td_attr *a, int idx,
+                     bool positional) {
     if (lua_isnil(r->L, idx)) return 1;
     a->kind = (uint8_t)spec->kind;
     a->n = 0;
@@ -108,7 +111,9 @@ static int read_attr(const reader *r, const td_attr_spec *spec, td_attr *a, int 
         a->i = lua_toboolean(r->L, idx);
         break;
     case TD_ATTR_DTYPE: a->i = dtype_at(r, spec, idx); break;
-    case TD_ATTR_DIM: a->i = tdl_check_dim(r->L, idx, r->ndim, r->op->name, spec->name); break;
+    case TD_ATTR_DIM:
+        a->i = tdl_check_dim(r->L, idx, r->ndim, r->op->name, spec->name);
+        break;
     case TD_ATTR_NEWDIM: a->i = newdim_at(r, spec, idx); break;
     case TD_ATTR_POS: a->i = position_at(r, spec, idx); break;
     default: return read_list(r, spec, a, idx, positional);
@@ -139,8 +144,8 @@ static void read_attrs(reader *r, td_attrs *attrs, int from) { /* [-0, +0, e] */
     }
     if (r->at <= r->top) {
         char what[TDL_WHAT_TEXT];
-        tdl_fail(r->L, TD_E_ARGUMENT, r->op->name, "argument %d is one too many: %s", r->at,
-                 tdl_what(r->L, r->at, what));
+        tdl_fail(r->L, TD_E_ARGUMENT, r->op->name, "argument %d is one too many: %s",
+                 r->at, tdl_what(r->L, r->at, what));
     }
     if (options) read_named(r, attrs, options);
 }
@@ -182,22 +187,25 @@ static int call_variadic(lua_State *L) { /* [-n, +nout, e] */
     td_val *in[TD_OP_MAX_IN];
     char what[TDL_WHAT_TEXT];
     if (lua_type(L, 1) != LUA_TTABLE)
-        tdl_fail(L, TD_E_ARGUMENT, op->name, "wants a list of tensors, got %s", tdl_what(L, 1, what));
+        tdl_fail(L, TD_E_ARGUMENT, op->name, "wants a list of tensors, got %s",
+                 tdl_what(L, 1, what));
     lua_Integer n = (lua_Integer)lua_rawlen(L, 1);
     if (n == 0 || n > TD_OP_MAX_IN)
-        tdl_fail(L, TD_E_ARGUMENT, op->name, "takes 1 to %d tensors, got %lld", TD_OP_MAX_IN,
-                 (long long)n);
+        tdl_fail(L, TD_E_ARGUMENT, op->name, "takes 1 to %d tensors, got %lld",
+                 TD_OP_MAX_IN, (long long)n);
     for (lua_Integer i = 1; i <= n; i++) {
         lua_rawgeti(L, 1, i);
         in[i - 1] = tdl_test_val(L, -1);
         if (in[i - 1] == NULL)
-            tdl_fail(L, TD_E_ARGUMENT, op->name, "entry %lld of the list is %s, not a tensor",
-                     (long long)i, tdl_what(L, -1, what));
+            tdl_fail(L, TD_E_ARGUMENT, op->name,
+                     "entry %lld of the list is %s, not a tensor", (long long)i,
+                     tdl_what(L, -1, what));
         lua_pop(L, 1);
     }
     td_attrs attrs;
     memset(&attrs, 0, sizeof attrs);
-    reader r = {.L = L, .op = op, .at = 2, .top = lua_gettop(L), .ndim = in[0]->meta.shape.ndim};
+    reader r = {
+        .L = L, .op = op, .at = 2, .top = lua_gettop(L), .ndim = in[0]->meta.shape.ndim};
     read_attrs(&r, &attrs, 0);
     tdl_apply(L, op, in, NULL, (int)n, &attrs);
     return op->nout;
@@ -209,7 +217,8 @@ static int call_create(lua_State *L) { /* [-n, +nout, e] */
     td_attrs attrs;
     memset(&attrs, 0, sizeof attrs);
     reader r = {.L = L, .op = op, .at = 2, .top = lua_gettop(L)};
-    td_place *place = lua_isnoneornil(L, 1) ? NULL : td_val_place(tdl_check_val(L, 1, op->name));
+    td_place *place =
+        lua_isnoneornil(L, 1) ? NULL : td_val_place(tdl_check_val(L, 1, op->name));
     read_attrs(&r, &attrs, 0);
     tdl_apply_create(L, place, op, &attrs);
     return op->nout;
@@ -218,7 +227,7 @@ static int call_create(lua_State *L) { /* [-n, +nout, e] */
 void tdl_push_op(lua_State *L, const td_op *op) { /* [-0, +1, m] */
     lua_pushlightuserdata(L, (void *)(uintptr_t)op);
     lua_pushcclosure(L,
-                     op->nin < 0                  ? call_variadic
+                     op->nin < 0                ? call_variadic
                      : op->flags & TD_OP_CREATE ? call_create
                                                 : call_fixed,
                      1);
@@ -322,7 +331,8 @@ static void publish(lua_State *L) { /* [-0, +0, m] */
 }
 
 void tdl_open_ops(lua_State *L) { /* [-0, +0, m] */
-    static const luaL_Reg functions[] = {{"op", core_op}, {"op_list", core_op_list}, {"op_of", core_op_of}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"op", core_op}, {"op_list", core_op_list}, {"op_of", core_op_of}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
     publish(L);
 }

@@ -116,25 +116,30 @@ static void refuse_option(lua_State *L, const char *call, const char *key,
                           const char *const *names) { /* [-0, +0, e] */
     const char *near = tdl_nearest(key, names);
     if (near)
-        tdl_fail(L, TD_E_ARGUMENT, call, "unknown option '%s', did you mean '%s'?", key, near);
+        tdl_fail(L, TD_E_ARGUMENT, call, "unknown option '%s', did you mean '%s'?", key,
+                 near);
     char list[300] = "";
     size_t used = 0;
     for (int i = 0; names[i] && used < sizeof list; i++)
-        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", names[i]);
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "",
+                                 names[i]);
     if (names[0] == NULL)
         tdl_fail(L, TD_E_ARGUMENT, call, "unknown option '%s': it takes no options", key);
     tdl_fail(L, TD_E_ARGUMENT, call, "unknown option '%s', there are: %s", key, list);
 }
 
-void tdl_check_options(lua_State *L, int idx, const char *call, const char *const *names) {
+void tdl_check_options(lua_State *L, int idx, const char *call,
+                       const char *const *names) {
     char what[TDL_WHAT_TEXT]; /* [-0, +0, e] */
     if (lua_isnoneornil(L, idx)) return;
     idx = lua_absindex(L, idx);
     if (lua_type(L, idx) != LUA_TTABLE)
-        tdl_fail(L, TD_E_ARGUMENT, call, "options come in a table, got %s", tdl_what(L, idx, what));
+        tdl_fail(L, TD_E_ARGUMENT, call, "options come in a table, got %s",
+                 tdl_what(L, idx, what));
     for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1)) {
         if (lua_type(L, -2) != LUA_TSTRING)
-            tdl_fail(L, TD_E_ARGUMENT, call, "options are named, got one under the key %s",
+            tdl_fail(L, TD_E_ARGUMENT, call,
+                     "options are named, got one under the key %s",
                      tdl_what(L, -2, what));
         const char *key = lua_tostring(L, -2);
         int i = 0;
@@ -160,10 +165,12 @@ int tdl_check_dim(lua_State *L, int idx, int ndim, const char *call, const char 
     if (!isnum || lua_type(L, idx) != LUA_TNUMBER)
         tdl_fail(L, TD_E_ARGUMENT, call, "%s is a dimension (an integer), got %s", name,
                  tdl_what(L, idx, what));
-    if (d == 0) tdl_fail(L, TD_E_INDEX, call, "%s 0: dimensions count from 1, or from -1 backwards", name);
+    if (d == 0)
+        tdl_fail(L, TD_E_INDEX, call,
+                 "%s 0: dimensions count from 1, or from -1 backwards", name);
     if (d > ndim || d < -ndim)
-        tdl_fail(L, TD_E_INDEX, call, "%s %lld of a tensor with %d dimension%s", name, (long long)d,
-                 ndim, ndim == 1 ? "" : "s");
+        tdl_fail(L, TD_E_INDEX, call, "%s %lld of a tensor with %d dimension%s", name,
+                 (long long)d, ndim, ndim == 1 ? "" : "s");
     return (int)(d > 0 ? d - 1 : ndim + d);
 }
 
@@ -177,7 +184,8 @@ static int core_what(lua_State *L) { /* [-1, +1, m] */
 /* shape_text(x): "2x3", the way errors show shapes. */
 static int core_shape_text(lua_State *L) { /* [-1, +1, e] */
     char text[TD_SHAPE_TEXT];
-    lua_pushstring(L, td_shape_text(&tdl_check_val(L, 1, "shape_text")->meta.shape, text));
+    lua_pushstring(L,
+                   td_shape_text(&tdl_check_val(L, 1, "shape_text")->meta.shape, text));
     return 1;
 }
 

@@ -230,7 +230,7 @@ end
 
 -- Names in order, numbers before them; what else there is comes last, as it comes.
 local function sorted_keys(t)
-  local keys, count = {}, #t
+  local keys, count = {}, rawlen(t)
   for key in next, t do
     if not (math.type(key) == "integer" and key >= 1 and key <= count) then keys[#keys + 1] = key end
   end
@@ -256,7 +256,7 @@ local function show_table(t, depth, seen)
     total = total + 1
     if total <= MAX_ENTRIES then parts[#parts + 1] = text() end
   end
-  for i = 1, #t do add(function() return show(rawget(t, i), depth + 1, seen) end) end
+  for i = 1, rawlen(t) do add(function() return show(rawget(t, i), depth + 1, seen) end) end
   for _, key in ipairs(sorted_keys(t)) do
     add(function()
       local name = is_name(key) and key or "[" .. show(key, MAX_DEPTH + 1, seen) .. "]"

@@ -33,7 +33,8 @@ static void on_interrupt(int number) {
     (void)number;
     interrupted = 1;
     if (running)
-        lua_sethook(running, stop, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
+        lua_sethook(running, stop,
+                    LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
 }
 
 static int to_error_object(lua_State *L) { /* [-1, +1, m] */
@@ -62,7 +63,8 @@ int tdl_call_guarded(lua_State *L, int nargs, int nresults) {
 
 /* ---- errors on stderr ---- */
 
-static void print_field(lua_State *L, const char *name, const char *before) { /* [-0, +0, -] */
+static void print_field(lua_State *L, const char *name,
+                        const char *before) { /* [-0, +0, -] */
     lua_pushstring(L, name);
     if (lua_istable(L, -2) && lua_rawget(L, -2) == LUA_TSTRING)
         fprintf(stderr, "%s%s\n", before, lua_tostring(L, -1));
@@ -80,8 +82,10 @@ void tdl_report(lua_State *L, bool with_trace) {
 
 /* ---- scripts ---- */
 
-static void set_arg(lua_State *L, const char *file, int argc, char **argv) { /* [-0, +argc, m] */
-    char self[4096]; /* arg[-1]: this program, so that a script can start another one of it */
+static void set_arg(lua_State *L, const char *file, int argc,
+                    char **argv) { /* [-0, +argc, m] */
+    char self
+        [4096]; /* arg[-1]: this program, so that a script can start another one of it */
     ssize_t n = readlink("/proc/self/exe", self, sizeof self);
     lua_createtable(L, argc, 2);
     lua_pushlstring(L, n > 0 ? self : "tide", n > 0 ? (size_t)n : 4);
@@ -143,10 +147,12 @@ static int add_command(lua_State *L) {
     return 0;
 }
 
-void tdl_add_command(lua_State *L, const char *name, const char *arguments, const char *doc) {
+void tdl_add_command(lua_State *L, const char *name, const char *arguments,
+                     const char *doc) {
     lua_pushcfunction(L, add_command);
     lua_pushstring(L, name);
     lua_pushstring(L, arguments);
     lua_pushstring(L, doc);
-    if (lua_pcall(L, 3, 0, 0) != LUA_OK) lua_pop(L, 1); /* out of memory: help lacks a line */
+    if (lua_pcall(L, 3, 0, 0) != LUA_OK)
+        lua_pop(L, 1); /* out of memory: help lacks a line */
 }

@@ -42,7 +42,8 @@ static void load_file(lua_State *L, const struct td_embedded *f) {
     char chunk[200];
     const char *name = strncmp(f->name, "lua/", 4) == 0 ? f->name + 4 : f->name;
     snprintf(chunk, sizeof chunk, "=tide/%s", name);
-    if (luaL_loadbufferx(L, (const char *)f->data, f->size, chunk, "t") != LUA_OK) lua_error(L);
+    if (luaL_loadbufferx(L, (const char *)f->data, f->size, chunk, "t") != LUA_OK)
+        lua_error(L);
 }
 
 /* The searcher of embedded modules, second after package.preload. */
@@ -135,7 +136,8 @@ static int core_hook(lua_State *L) { /* [-2, +0, e] */
 
 void tdl_push_hook(lua_State *L, const char *name) { /* [-0, +1, e] */
     lua_rawgetp(L, LUA_REGISTRYINDEX, &hooks_key);
-    if (lua_getfield(L, -1, name) != LUA_TFUNCTION) luaL_error(L, "the library has not set %s", name);
+    if (lua_getfield(L, -1, name) != LUA_TFUNCTION)
+        luaL_error(L, "the library has not set %s", name);
     lua_remove(L, -2);
 }
 
@@ -175,9 +177,9 @@ static int core_data_bytes(lua_State *L) { /* [-0, +3, -] */
 /* The core table, module "tide.core". [-0, +1, m] */
 static void push_core(lua_State *L) {
     static void (*const openers[])(lua_State *) = {
-        tdl_open_errors,  tdl_open_options,  tdl_open_tensor, tdl_open_index,
-        tdl_open_convert, tdl_open_autograd, tdl_open_ops,    tdl_open_terminal,
-        tdl_open_files,
+        tdl_open_errors, tdl_open_options,  tdl_open_tensor,
+        tdl_open_index,  tdl_open_convert,  tdl_open_autograd,
+        tdl_open_ops,    tdl_open_terminal, tdl_open_files,
     };
     static const luaL_Reg functions[] = {{"has_module", core_has_module},
                                          {"clock", core_clock},
@@ -204,7 +206,8 @@ static int open_all(lua_State *L) {
     lua_newtable(L);
     lua_pushvalue(L, -1);
     lua_setglobal(L, "tide");
-    lua_setfield(L, -2, "tide"); /* there from the start: the parts of the library fill it */
+    lua_setfield(L, -2,
+                 "tide"); /* there from the start: the parts of the library fill it */
     tdl_require(L, "tide.tide");
     lua_pushnil(L); /* one name for it, "tide", in traces and for require */
     lua_setfield(L, -3, "tide.tide");
@@ -224,7 +227,8 @@ lua_State *tdl_state_new(td_err *err) {
     host->seen_bytes = td_data_total_bytes();
     lua_pushcfunction(L, open_all);
     if (lua_pcall(L, 0, 0, 0) != LUA_OK) {
-        td_fail(err, TD_E_INTERNAL, "", "the library does not load: %s", luaL_tolstring(L, -1, NULL));
+        td_fail(err, TD_E_INTERNAL, "", "the library does not load: %s",
+                luaL_tolstring(L, -1, NULL));
         tdl_state_free(&L);
     }
     return L;

@@ -53,13 +53,16 @@ bool tdl_is_input(lua_State *L, int idx, td_val **v) {
     return (*v = tdl_test_val(L, idx)) != NULL;
 }
 
-static const td_op *upvalue_op(lua_State *L) { return lua_touserdata(L, lua_upvalueindex(1)); }
+static const td_op *upvalue_op(lua_State *L) {
+    return lua_touserdata(L, lua_upvalueindex(1));
+}
 
-static void operand(lua_State *L, const td_op *op, int idx, td_val **v) { /* [-0, +0, e] */
+static void operand(lua_State *L, const td_op *op, int idx,
+                    td_val **v) { /* [-0, +0, e] */
     char what[TDL_WHAT_TEXT];
     if (!tdl_is_input(L, idx, v))
-        tdl_fail(L, TD_E_ARGUMENT, op->name, "operand %d is %s, not a tensor or a number", idx,
-                 tdl_what(L, idx, what));
+        tdl_fail(L, TD_E_ARGUMENT, op->name, "operand %d is %s, not a tensor or a number",
+                 idx, tdl_what(L, idx, what));
 }
 
 static int op_binary(lua_State *L) { /* [-2, +1, e] */
@@ -87,8 +90,8 @@ static int op_mask(lua_State *L) { /* [-2, +1, e] */
         operand(L, op, i, &v);
         bool is_mask = v ? v->meta.dtype == TD_BOOL : lua_isboolean(L, i);
         if (!is_mask)
-            tdl_fail(L, TD_E_DTYPE, op->name, "& | ~ take bool tensors, operand %d is %s", i,
-                     tdl_what(L, i, what));
+            tdl_fail(L, TD_E_DTYPE, op->name, "& | ~ take bool tensors, operand %d is %s",
+                     i, tdl_what(L, i, what));
     }
     return op->nin == 1 ? op_unary(L) : op_binary(L);
 }
@@ -130,7 +133,8 @@ static int tensor_eq(lua_State *L) { /* [-2, +1, -] */
 
 static int tensor_len(lua_State *L) { /* [-1, +1, e] */
     td_val *v = tdl_check_val(L, 1, "#");
-    if (v->meta.shape.ndim == 0) tdl_fail(L, TD_E_SHAPE, "#", "a scalar tensor has no length");
+    if (v->meta.shape.ndim == 0)
+        tdl_fail(L, TD_E_SHAPE, "#", "a scalar tensor has no length");
     lua_pushinteger(L, v->meta.shape.dim[0]);
     return 1;
 }
@@ -166,14 +170,17 @@ static int no_such_field(lua_State *L, const char *name) { /* [-0, +0, e] */
     for (int k = 0; k < 2; k++) {
         lua_rawgetp(L, LUA_REGISTRYINDEX, tables[k]);
         for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
-            if (n < 399 && lua_type(L, -2) == LUA_TSTRING) names[n++] = lua_tostring(L, -2);
+            if (n < 399 && lua_type(L, -2) == LUA_TSTRING)
+                names[n++] = lua_tostring(L, -2);
     }
     names[n] = NULL;
     const char *near = tdl_nearest(name, names);
     if (near)
-        return tdl_fail(L, TD_E_NOT_FOUND, "tensor", "there is no field or method '%s', did you mean '%s'?",
-                        name, near);
-    return tdl_fail(L, TD_E_NOT_FOUND, "tensor", "there is no field or method '%s'", name);
+        return tdl_fail(L, TD_E_NOT_FOUND, "tensor",
+                        "there is no field or method '%s', did you mean '%s'?", name,
+                        near);
+    return tdl_fail(L, TD_E_NOT_FOUND, "tensor", "there is no field or method '%s'",
+                    name);
 }
 
 /* Methods are in upvalue 1, fields in upvalue 2. Positions go to the third, tdl_index. */
@@ -185,7 +192,8 @@ static int tensor_index(lua_State *L) { /* [-2, +1, e] */
     lua_pushvalue(L, 2);
     if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL) return 1;
     lua_pushvalue(L, 2);
-    if (lua_rawget(L, lua_upvalueindex(2)) == LUA_TNIL) return no_such_field(L, lua_tostring(L, 2));
+    if (lua_rawget(L, lua_upvalueindex(2)) == LUA_TNIL)
+        return no_such_field(L, lua_tostring(L, 2));
     lua_CFunction get = (lua_rawgeti(L, -1, 1), lua_tocfunction(L, -1));
     lua_settop(L, 1);
     return get(L);
@@ -201,7 +209,8 @@ static int tensor_newindex(lua_State *L) { /* [-3, +0, e] */
     if (lua_rawget(L, lua_upvalueindex(2)) == LUA_TNIL) {
         lua_pushvalue(L, 2);
         if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL)
-            return tdl_fail(L, TD_E_ARGUMENT, "tensor", "'%s' is a method and cannot be set", name);
+            return tdl_fail(L, TD_E_ARGUMENT, "tensor",
+                            "'%s' is a method and cannot be set", name);
         return no_such_field(L, name);
     }
     if (lua_rawgeti(L, -1, 2) == LUA_TNIL)
@@ -297,7 +306,8 @@ static int core_dtype(lua_State *L) { /* [-0, +1, e] */
 
 /* ---- the metatable ---- */
 
-static void set_operator(lua_State *L, const char *event, const char *name, lua_CFunction f) {
+static void set_operator(lua_State *L, const char *event, const char *name,
+                         lua_CFunction f) {
     const td_op *op = td_op_find(name); /* [-0, +0, m] */
     if (op == NULL) luaL_error(L, "the op table has no %s", name);
     lua_pushlightuserdata(L, (void *)(uintptr_t)op);
@@ -306,10 +316,10 @@ static void set_operator(lua_State *L, const char *event, const char *name, lua_
 }
 
 static void set_operators(lua_State *L) { /* [-0, +0, m] */
-    static const char *const binary[][2] = {{"__add", "add"},       {"__sub", "sub"},
-                                            {"__mul", "mul"},       {"__div", "div"},
-                                            {"__pow", "pow"},       {"__mod", "remainder"},
-                                            {"__idiv", "floor_divide"}};
+    static const char *const binary[][2] = {
+        {"__add", "add"},          {"__sub", "sub"}, {"__mul", "mul"},
+        {"__div", "div"},          {"__pow", "pow"}, {"__mod", "remainder"},
+        {"__idiv", "floor_divide"}};
     for (size_t i = 0; i < sizeof binary / sizeof binary[0]; i++)
         set_operator(L, binary[i][0], binary[i][1], op_binary);
     set_operator(L, "__unm", "neg", op_unary);
@@ -336,13 +346,16 @@ static void new_registry_table(lua_State *L, const void *key) { /* [-0, +0, m] *
 }
 
 void tdl_open_tensor(lua_State *L) { /* [-0, +0, m] */
-    static const luaL_Reg meta[] = {{"__gc", tensor_gc},         {"__eq", tensor_eq},
-                                    {"__len", tensor_len},       {"__concat", tensor_concat},
-                                    {"__tostring", tdl_tostring}, {NULL, NULL}};
-    static const luaL_Reg functions[] = {{"is_tensor", core_is_tensor}, {"place_name", core_place_name},
+    static const luaL_Reg meta[] = {
+        {"__gc", tensor_gc},         {"__eq", tensor_eq},          {"__len", tensor_len},
+        {"__concat", tensor_concat}, {"__tostring", tdl_tostring}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"is_tensor", core_is_tensor},
+                                         {"place_name", core_place_name},
                                          {"fields", core_fields},
-                                         {"size", core_size},           {"dim", core_dim},
-                                         {"numel", core_numel},         {"dtype", core_dtype},
+                                         {"size", core_size},
+                                         {"dim", core_dim},
+                                         {"numel", core_numel},
+                                         {"dtype", core_dtype},
                                          {NULL, NULL}};
     new_registry_table(L, &methods_key);
     new_registry_table(L, &fields_key);

@@ -3,8 +3,8 @@
 local core = require "tide.core"
 local tide = require "tide"
 
--- In order of loading. `core`: helpers for the library itself; `internal`: hooks only; `field`: a table of its own inside tide;
--- `global`: a global too; none of them: what it returns is merged into tide.
+-- In order of loading. `core`: helpers for the library itself; `internal`: hooks only; `field`: a table of
+-- its own inside tide; `global`: a global too; none of them: what it returns is merged into tide.
 local parts = {
   {"tide.options", core = true},
   {"tide.random", core = true},

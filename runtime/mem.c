@@ -19,10 +19,10 @@ static _Atomic uint64_t total_bytes;
 
 /* ---- small blocks ---- */
 
-#define SMALL_BYTES 1024         /* the largest block that is kept */
-#define KEEP_BYTES (1u << 20)    /* at most in one list */
-#define STRUCT_STEP 16           /* malloc's own grain */
-#define DATA_STEP 64             /* tensor data is aligned to that */
+#define SMALL_BYTES 1024      /* the largest block that is kept */
+#define KEEP_BYTES (1u << 20) /* at most in one list */
+#define STRUCT_STEP 16        /* malloc's own grain */
+#define DATA_STEP 64          /* tensor data is aligned to that */
 #define STRUCT_LISTS (SMALL_BYTES / STRUCT_STEP + 1)
 #define DATA_LISTS (SMALL_BYTES / DATA_STEP + 1)
 
@@ -103,7 +103,8 @@ static bool keep(block_list *list, void *p, size_t bytes) {
 /* What malloc makes of a request: the grain less the 8 bytes that it keeps for itself. Lists are by the
  * usable size, so a block taken from one is at least as big as asked for. */
 static size_t struct_size(size_t bytes) {
-    return bytes <= 24 ? 24 : (bytes + 8 + STRUCT_STEP - 1) / STRUCT_STEP * STRUCT_STEP - 8;
+    return bytes <= 24 ? 24
+                       : (bytes + 8 + STRUCT_STEP - 1) / STRUCT_STEP * STRUCT_STEP - 8;
 }
 
 void *td_new_bytes(size_t bytes) {
@@ -192,10 +193,12 @@ static void free_data_block(void *data, size_t bytes) {
 
 void *td_data_new(size_t bytes, td_err *err) {
     size_t limit = atomic_load_explicit(&limit_bytes, memory_order_relaxed);
-    size_t live = atomic_fetch_add_explicit(&live_bytes, bytes, memory_order_relaxed) + bytes;
+    size_t live =
+        atomic_fetch_add_explicit(&live_bytes, bytes, memory_order_relaxed) + bytes;
     if ((limit && live > limit) || live < bytes) {
         atomic_fetch_sub_explicit(&live_bytes, bytes, memory_order_relaxed);
-        td_fail(err, TD_E_MEMORY, "", "%zu bytes more do not fit: %zu of %zu bytes are in use", bytes,
+        td_fail(err, TD_E_MEMORY, "",
+                "%zu bytes more do not fit: %zu of %zu bytes are in use", bytes,
                 live - bytes, limit);
         return NULL;
     }

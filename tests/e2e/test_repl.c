@@ -79,7 +79,8 @@ static void expect(session *s, const char *text) {
             memmove(s->seen, at, s->n);
             return;
         }
-        if (!read_some(s, end - now_ms())) fail_msg("no '%s' came, but:\n%s", text, s->seen);
+        if (!read_some(s, end - now_ms()))
+            fail_msg("no '%s' came, but:\n%s", text, s->seen);
     }
 }
 
@@ -158,9 +159,11 @@ static void test_errors(void **state) {
     session s;
     start(&s);
     expect(&s, "> ");
-    ask(&s, "tide.ones(2, 3):matmul(tide.ones(4, 5))", "repl:1: matmul: 2x3 does not multiply 4x5\r\n");
+    ask(&s, "tide.ones(2, 3):matmul(tide.ones(4, 5))",
+        "repl:1: matmul: 2x3 does not multiply 4x5\r\n");
     ask(&s, "trace()", "stack traceback:");
-    ask(&s, "tide.ones(2) < tide.ones(2)", "hint: x:lt(y) compares element by element\r\n");
+    ask(&s, "tide.ones(2) < tide.ones(2)",
+        "hint: x:lt(y) compares element by element\r\n");
     ask(&s, "x = = 3", "repl:1: unexpected symbol near '='\r\n");
     ask(&s, "error({})", "repl");
     ask(&s, "nil .. 1", "repl:1: attempt to concatenate a nil value\r\n");
@@ -189,7 +192,8 @@ static void test_tab(void **state) {
     expect(&s, "logsumexp");
     cancel(&s);
     /* Nothing is called to find out: this object fails at every touch. */
-    ask(&s, "o = setmetatable({name = 1}, {__index = function() error(\"touched\") end})", "\r\n");
+    ask(&s, "o = setmetatable({name = 1}, {__index = function() error(\"touched\") end})",
+        "\r\n");
     say(&s, "o.na\t");
     expect(&s, "me");
     cancel(&s);
@@ -214,7 +218,8 @@ static void test_interrupt(void **state) {
     say(&s, "\003");
     expect(&s, "interrupted");
     expect(&s, "> ");
-    say(&s, "c = coroutine.wrap(function() while true do x = x + 1 end end) c()\r"); /* in a coroutine */
+    say(&s,
+        "c = coroutine.wrap(function() while true do x = x + 1 end end) c()\r"); /* in a coroutine */
     usleep(300000);
     say(&s, "\003");
     expect(&s, "interrupted");

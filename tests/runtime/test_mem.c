@@ -12,13 +12,30 @@
 #include "runtime/bigblock.h"
 #include "runtime/mem.h"
 
-static const size_t sizes[] = {0, 1, 4, 24, 25, 63, 64, 65, 500, 1000, 1024, 1025, 4096, 100000,
-                               TD_BIG_BYTES - 1, TD_BIG_BYTES, TD_BIG_BYTES + 1, 3000000};
+static const size_t sizes[] = {0,
+                               1,
+                               4,
+                               24,
+                               25,
+                               63,
+                               64,
+                               65,
+                               500,
+                               1000,
+                               1024,
+                               1025,
+                               4096,
+                               100000,
+                               TD_BIG_BYTES - 1,
+                               TD_BIG_BYTES,
+                               TD_BIG_BYTES + 1,
+                               3000000};
 #define SIZES (int)(sizeof sizes / sizeof sizes[0])
 
 static void test_data_blocks(void **state) {
     (void)state;
-    for (int round = 0; round < 3; round++) { /* later rounds get what earlier ones freed */
+    for (int round = 0; round < 3;
+         round++) { /* later rounds get what earlier ones freed */
         char *block[SIZES];
         size_t before = td_data_live_bytes();
         for (int i = 0; i < SIZES; i++) {
@@ -126,8 +143,8 @@ static void test_threads(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_data_blocks),        cmocka_unit_test(test_structs_are_zeroed),
-        cmocka_unit_test(test_budget),             cmocka_unit_test(test_big_blocks_come_back),
+        cmocka_unit_test(test_data_blocks), cmocka_unit_test(test_structs_are_zeroed),
+        cmocka_unit_test(test_budget),      cmocka_unit_test(test_big_blocks_come_back),
         cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
