@@ -72,14 +72,20 @@ static int tensor_tag(lua_State *L) {
     return retag(L, v, &tags);
 }
 
+static void take_description(lua_State *L, int idx, td_tags *tags, const char *call) {
+    if (lua_type(L, idx) != LUA_TSTRING)
+        tdl_fail(L, TD_E_ARGUMENT, call, "a description is a text, got %s", luaL_typename(L, idx));
+    const char *text = lua_tostring(L, idx);
+    if (strlen(text) >= TD_DESCRIPTION_BYTES)
+        tdl_fail(L, TD_E_ARGUMENT, call, "a description of %d bytes, at most %d go", (int)strlen(text),
+                 TD_DESCRIPTION_BYTES - 1);
+    snprintf(tags->description, sizeof tags->description, "%s", text);
+}
+
 static int tensor_describe(lua_State *L) {
     td_val *v = tdl_check_val(L, 1, "describe");
     td_tags tags = tags_of(v);
-    const char *text = luaL_checkstring(L, 2);
-    if (strlen(text) >= TD_DESCRIPTION_BYTES)
-        return tdl_fail(L, TD_E_ARGUMENT, "describe", "a description of %d bytes, at most %d go",
-                        (int)strlen(text), TD_DESCRIPTION_BYTES - 1);
-    snprintf(tags.description, sizeof tags.description, "%s", text);
+    take_description(L, 2, &tags, "describe");
     return retag(L, v, &tags);
 }
 
@@ -112,36 +118,38 @@ static td_session *session_of(lua_State *L, const td_val *v, const char *call) {
 }
 
 /* The object at s for a value that is here (or on its way); for a pointer, a note that names it. */
-static int send_obj(td_session *s, td_val *v, td_obj **out, td_err *err) {
-    td_tags tags = tags_of(v);
+static int send_obj(td_session *s, td_val *v, const td_tags *tags, td_obj **out, td_err *err) {
     if (v->obj == NULL) {
         td_tensor *t = td_val_tensor(v, "send", err);
         if (t == NULL) return err->code;
         if (v->id == 0) v->id = td_obj_fresh_id();
-        return td_session_send(s, t, v->id, &tags, out, err);
+        return td_session_send(s, t, v->id, tags, out, err);
     }
-    snprintf(tags.description, sizeof tags.description, "pointer to object %llu at %s",
+    td_tags note = *tags;
+    snprintf(note.description, sizeof note.description, "pointer to object %llu at %s",
              (unsigned long long)v->obj->id, v->obj->place->name);
     td_tensor *t = td_tensor_from_i64(TD_I64, (int64_t)v->obj->id, err);
     if (t == NULL) return err->code;
-    int rc = td_session_send(s, t, 0, &tags, out, err);
+    int rc = td_session_send(s, t, 0, &note, out, err);
     td_tensor_unref(&t);
     return rc;
 }
 
 static const char *const send_options[] = {"tags", "description", "gc", NULL};
 
-static void take_send_options(lua_State *L, int idx, td_val *v, bool *keep) {
+/* tags: those of the tensor; the ones that are given go with this sending only. */
+static void take_send_options(lua_State *L, int idx, td_tags *tags, bool *keep) {
     if (lua_isnoneornil(L, idx)) return;
     luaL_checktype(L, idx, LUA_TTABLE);
     tdl_check_options(L, idx, "send", send_options);
-    td_tags tags = tags_of(v);
-    if (lua_getfield(L, idx, "tags") != LUA_TNIL) tdl_take_tags(L, lua_gettop(L), &tags, "send");
-    if (lua_getfield(L, idx, "description") == LUA_TSTRING)
-        snprintf(tags.description, sizeof tags.description, "%s", lua_tostring(L, -1));
-    if (lua_getfield(L, idx, "gc") == LUA_TBOOLEAN) *keep = !lua_toboolean(L, -1);
+    if (lua_getfield(L, idx, "tags") != LUA_TNIL) tdl_take_tags(L, lua_gettop(L), tags, "send");
+    if (lua_getfield(L, idx, "description") != LUA_TNIL)
+        take_description(L, lua_gettop(L), tags, "send");
+    int gc = lua_getfield(L, idx, "gc");
+    if (gc != LUA_TNIL && gc != LUA_TBOOLEAN)
+        tdl_fail(L, TD_E_ARGUMENT, "send", "gc is true or false, got %s", lua_typename(L, gc));
+    *keep = gc == LUA_TBOOLEAN && !lua_toboolean(L, -1);
     lua_pop(L, 3);
-    tdl_set_val_tags(v, &tags);
 }
 
 /* x:send(bob): x stays here too; the result points at what is there. A leaf that wants a gradient has a
@@ -149,13 +157,14 @@ static void take_send_options(lua_State *L, int idx, td_val *v, bool *keep) {
 static int tensor_send(lua_State *L) {
     td_val *v = tdl_check_val(L, 1, "send");
     td_session *s = tdl_check_worker(L, 2, "send");
+    td_tags tags = tags_of(v);
     bool keep = false;
-    take_send_options(L, 3, v, &keep);
+    take_send_options(L, 3, &tags, &keep);
     td_val **slot = tdl_push_slot(L);
     td_obj *obj = NULL;
     td_err err = {0};
     lua_State *before = tdl_enter(L);
-    int rc = send_obj(s, v, &obj, &err);
+    int rc = send_obj(s, v, &tags, &obj, &err);
     tdl_leave(before);
     if (rc) return tdl_raise(L, &err);
     obj->keep = keep;
@@ -163,7 +172,6 @@ static int tensor_send(lua_State *L) {
     meta.weak = false;
     *slot = td_val_away(obj, &meta, &err);
     if (*slot == NULL) return tdl_raise(L, &err);
-    td_tags tags = tags_of(v);
     tdl_set_val_tags(*slot, &tags);
     if (v->obj)
         (*slot)->inner = td_val_ref(v);
@@ -260,7 +268,8 @@ static int send_in_place(td_session *s, td_val *v, td_err *err) {
         return td_fail(err, TD_E_LOCATION, "send", "the tensor is at %s; get() it first",
                        v->obj->place->name);
     td_obj *obj = NULL;
-    int rc = send_obj(s, v, &obj, err);
+    td_tags tags = tags_of(v);
+    int rc = send_obj(s, v, &tags, &obj, err);
     if (rc == 0) td_val_become_away(v, obj);
     return rc;
 }
