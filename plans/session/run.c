@@ -9,11 +9,16 @@
 #include "runtime/mem.h"
 #include "vm/apply.h"
 
+#define FAILURES_TOLD 1000                 /* of one batch: they cost more than the records that cause them */
+#define ANSWERS_BYTES ((size_t)64 << 20) /* no list is added to answers that have grown so large */
+
 /* Enters a failure; the result holds one reference and may be NULL when memory is out. */
 static td_poison *fail_record(td_run *r, uint64_t record, const td_err *err) {
     td_failure f = {.batch = r->number, .record = record, .err = *err};
-    td_put_failure(&r->failures, &f);
-    r->failure_count++;
+    if (r->failure_count < FAILURES_TOLD) {
+        td_put_failure(&r->failures, &f);
+        r->failure_count++;
+    }
     td_poison *p = td_new(td_poison);
     if (p == NULL) return NULL;
     p->refs = 1;
@@ -73,10 +78,13 @@ static int run_op(td_run *r, const td_op_record *rec, op_inputs *in, td_tensor *
     td_meta meta[TD_OP_MAX_OUT];
     int rc = td_op_infer(rec->op, in->meta, rec->nin, &attrs, meta, err);
     if (rc == 0) rc = td_op_run(rec->op, in->t, rec->nin, &attrs, meta, out, err);
-    for (int k = 0; rc == 0 && k < rec->op->nout; k++) {
-        rc = td_store_put(r->store, rec->out + (uint64_t)k, out[k], NULL, err);
-        out[k] = NULL;
+    int stored = 0;
+    for (; rc == 0 && stored < rec->op->nout; stored++) {
+        rc = td_store_put(r->store, rec->out + (uint64_t)stored, out[stored], NULL, err);
+        out[stored] = NULL;
     }
+    for (int k = 0; rc && k < stored - 1; k++) /* all of the results or none */
+        td_store_remove(r->store, rec->out + (uint64_t)k);
     return rc;
 }
 
@@ -221,10 +229,14 @@ static int by_id(const void *a, const void *b) {
 static void do_list(td_run *r, uint64_t record, uint64_t key, const td_tags *want) {
     static const td_tags none;
     size_t most = r->store->map.count + (size_t)(want ? r->config->set_count : 0), n = 0;
-    td_about *list = td_new_array(most, sizeof *list);
     td_failure f = {.batch = r->number, .record = record};
+    td_about *list = NULL;
+    if (r->answers.size > ANSWERS_BYTES)
+        td_fail(&f.err, TD_E_LIMIT, want ? "search" : "objects",
+                "the answers of one batch have grown past %zu bytes", ANSWERS_BYTES);
+    else if ((list = td_new_array(most, sizeof *list)) == NULL)
+        td_fail(&f.err, TD_E_MEMORY, want ? "search" : "objects", "out of memory");
     if (list == NULL) {
-        td_fail(&f.err, TD_E_MEMORY, "search", "out of memory");
         answer_failed(r, key, &f);
         return;
     }
@@ -287,7 +299,10 @@ static void do_dataset(td_run *r, uint64_t record, td_reader *rd) {
     int at = find_set(r, name, &f.err), rc = at < 0 ? f.err.code : 0;
     const td_shared_set *set = rc ? NULL : &r->config->sets[at];
     if (rc == 0) rc = bind_set(r, at, set->x, x, &about[0], &f.err);
-    if (rc == 0 && set->y) rc = bind_set(r, at, set->y, y, &about[1], &f.err);
+    if (rc == 0 && set->y) {
+        rc = bind_set(r, at, set->y, y, &about[1], &f.err);
+        if (rc) td_store_remove(r->store, x);
+    }
     if (rc) {
         answer_failed(r, key, &f);
         return;
