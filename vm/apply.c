@@ -111,10 +111,18 @@ static int promote(const td_op *op, td_val *const *in, int nin, td_val **use, td
 
 /* ---- running ---- */
 
+static int check_count(const td_op *op, int nin, td_err *err) {
+    if (op->nin < 0 && (nin < 1 || nin > TD_OP_MAX_IN))
+        return td_fail(err, TD_E_ARGUMENT, op->name, "takes 1 to %d tensors, got %d", TD_OP_MAX_IN, nin);
+    if (op->nin >= 0 && nin != op->nin)
+        return td_fail(err, TD_E_ARGUMENT, op->name, "takes %d tensors, got %d", op->nin, nin);
+    return 0;
+}
+
 int td_op_infer(const td_op *op, const td_meta *in, int nin, td_attrs *attrs, td_meta *out,
                 td_err *err) {
-    if (op->nin >= 0 ? nin != op->nin : nin < 1 || nin > TD_OP_MAX_IN)
-        return td_fail(err, TD_E_ARGUMENT, op->name, "takes %d tensors, got %d", op->nin, nin);
+    int rc = check_count(op, nin, err);
+    if (rc) return rc;
     td_dtype first = TD_NONE;
     for (int i = 0; i < nin; i++) {
         if (!(op->flags & (TD_OP_PROMOTE | TD_OP_FLOAT)) || !takes_part(op, i)) continue;
@@ -127,7 +135,7 @@ int td_op_infer(const td_op *op, const td_meta *in, int nin, td_attrs *attrs, td
             return td_fail(err, TD_E_DTYPE, op->name, "wants a float dtype, got %s",
                            td_dtype_name(in[i].dtype));
     }
-    int rc = td_attrs_check(op, in, nin, attrs, err);
+    rc = td_attrs_check(op, in, nin, attrs, err);
     if (rc) return rc;
     memset(out, 0, sizeof *out * (size_t)op->nout);
     rc = op->shape(in, nin, attrs, out, err);
@@ -302,13 +310,11 @@ int td_apply(const td_op *op, td_val *const *in, int nin, const td_attrs *attrs,
     td_err own;
     if (err == NULL) err = &own;
     for (int k = 0; k < op->nout; k++) out[k] = NULL;
-    if (op->nin >= 0 ? nin != op->nin : nin < 1 || nin > TD_OP_MAX_IN)
-        return td_fail(err, TD_E_ARGUMENT, op->name,
-                       op->nin >= 0 ? "takes %d tensors, got %d" : "takes 1 to %d tensors, got %d",
-                       op->nin >= 0 ? op->nin : TD_OP_MAX_IN, nin);
+    int rc = check_count(op, nin, err);
+    if (rc) return rc;
     td_val *few[8] = {NULL}, **use = nin <= 8 ? few : td_new_array((size_t)nin, sizeof *use);
     if (use == NULL) return td_fail(err, TD_E_MEMORY, op->name, "out of memory");
-    int rc = promote(op, in, nin, use, err);
+    rc = promote(op, in, nin, use, err);
     if (rc == 0) rc = apply_promoted(op, use, nin, attrs ? attrs : &none, out, err);
     for (int i = 0; i < nin; i++) td_val_unref(&use[i]);
     if (use != few) td_free(use);

@@ -56,7 +56,9 @@ td_val *g_zeros(td_grad *g, const td_meta *meta, td_val *like);
 
 /* Gradients of the scalar-or-seeded y with respect to all leaves: added to their .grad. seed NULL: y
  * must have one element, and 1 is taken. keep_graph: the tape can be walked again; create_graph: the
- * gradients are on the tape themselves. STATE: y is not on a tape, walked twice, changed in place. */
+ * gradients are on the tape themselves (a leaf whose .grad is on the tape holds its own graph: it goes when
+ * .grad is let go). A first gradient is memory of its own, never shared with another leaf's or the seed.
+ * STATE: y is not on a tape, walked twice, changed in place. */
 int td_backward(td_val *y, td_val *seed, bool keep_graph, bool create_graph, td_err *err);
 /* Gradients of y with respect to xs, returned and not accumulated; NULL where y does not depend on it. */
 int td_grad_of(td_val *y, td_val *seed, td_val *const *xs, int count, bool keep_graph,

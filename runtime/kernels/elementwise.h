@@ -10,8 +10,9 @@
 #define TD_UNARIES(X)                                                                    \
     X(NEG)                                                                               \
     X(ABS)                                                                               \
-    X(SIGN) X(FLOOR) X(CEIL) X(ROUND) X(TRUNC) X(SQUARE) X(RELU) X(EXP) X(LOG) X(SQRT)   \
-        X(RSQRT) X(RECIPROCAL) X(TANH) X(SIGMOID) X(SIN) X(COS) X(ERF) X(LOG1P) X(EXPM1) \
+    X(SIGN)                                                                              \
+    X(FLOOR) X(CEIL) X(ROUND) X(TRUNC) X(SQUARE) X(RELU) X(EXP) X(LOG) X(SQRT) X(RSQRT)  \
+        X(RECIPROCAL) X(TANH) X(SIGMOID) X(SIN) X(COS) X(ERF) X(LOG1P) X(EXPM1)          \
             X(SOFTPLUS) X(ISNAN) X(ISFINITE) X(LOGICAL_NOT) X(CLAMP) X(LEAKY_RELU)
 typedef enum td_unary {
 #define TD_X(name) TD_UNARY_##name,
@@ -29,8 +30,9 @@ typedef struct td_unary_args {
 #define TD_BINARIES(X)                                                                   \
     X(ADD)                                                                               \
     X(SUB)                                                                               \
-    X(MUL) X(DIV) X(POW) X(MAXIMUM) X(MINIMUM) X(REMAINDER) X(FLOOR_DIVIDE) X(EQ) X(NE)  \
-        X(LT) X(LE) X(GT) X(GE) X(AND) X(OR) X(XOR)
+    X(MUL)                                                                               \
+    X(DIV) X(POW) X(MAXIMUM) X(MINIMUM) X(REMAINDER) X(FLOOR_DIVIDE) X(EQ) X(NE) X(LT)   \
+        X(LE) X(GT) X(GE) X(AND) X(OR) X(XOR)
 typedef enum td_binary {
 #define TD_X(name) TD_BINARY_##name,
     TD_BINARIES(TD_X)

@@ -453,6 +453,9 @@ static void test_arguments(void **state) {
     td_val *x = td_val_number(1, &err), *in[2] = {x, x}, *out[TD_OP_MAX_OUT];
     assert_int_equal(td_apply(td_op_find("add"), in, 1, NULL, out, &err), TD_E_ARGUMENT);
     assert_string_equal(err.msg, "takes 2 tensors, got 1");
+    err = (td_err){0};
+    assert_int_equal(td_apply(td_op_find("cat"), in, 0, NULL, out, &err), TD_E_ARGUMENT);
+    assert_string_equal(err.msg, "takes 1 to 256 tensors, got 0");
     td_attrs odd = {0};
     td_attr_set_f(&odd, 0, 1);
     err = (td_err){0};

@@ -129,7 +129,8 @@ static td_val *pow_base_grad(td_grad *g, td_val *a, td_val *b) {
         if (exponent == 0) return g_zeros(g, &g->in_meta[0], a);
         return g_mul(g, b, g_binary(g, &td_op_pow, a, g_num(g, exponent - 1)));
     }
-    td_val *zero = g_num(g, 0), *lower = g_binary(g, &td_op_pow, a, g_sub(g, b, g_num(g, 1)));
+    td_val *zero = g_num(g, 0),
+           *lower = g_binary(g, &td_op_pow, a, g_sub(g, b, g_num(g, 1)));
     td_val *in[3] = {g_binary(g, &td_op_eq, b, zero), zero, g_mul(g, b, lower)};
     return g_op(g, &td_op_where, NULL, 3, in);
 }
@@ -149,8 +150,10 @@ static td_val *pow_exponent_grad(td_grad *g, td_val *a, td_val *b) {
 }
 
 static int pow_grad(td_grad *g) {
-    if (g->need[0]) g->gin[0] = g_mul(g, g->gout[0], pow_base_grad(g, g->in[0], g->in[1]));
-    if (g->need[1]) g->gin[1] = g_mul(g, g->gout[0], pow_exponent_grad(g, g->in[0], g->in[1]));
+    if (g->need[0])
+        g->gin[0] = g_mul(g, g->gout[0], pow_base_grad(g, g->in[0], g->in[1]));
+    if (g->need[1])
+        g->gin[1] = g_mul(g, g->gout[0], pow_exponent_grad(g, g->in[0], g->in[1]));
     return 0;
 }
 

@@ -61,7 +61,7 @@ TD_OP(var) = {
     .name = "var",
     .doc = "The variance of the elements, over all dimensions or those "
            "named.\n\n" REDUCTION_DOC "  correction  what is taken from the count: 1 for "
-                                      "a sample (Bessel), 0 for the whole; 1\n\n"
+           "a sample (Bessel), 0 for the whole; 1\n\n"
            "  tide.tensor{1, 2, 3, 4, 5}:var():item()  --> 2.5",
     .nin = 1,
     .nout = 1,
