@@ -225,7 +225,8 @@ static int by_id(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
-/* want NULL: all objects; otherwise those (and the data sets) that have every wanted tag, and any at all. */
+/* want NULL: all objects; otherwise those, and the data sets that pointers may touch, that have every wanted tag,
+ * and any at all. */
 static void do_list(td_run *r, uint64_t record, uint64_t key, const td_tags *want) {
     static const td_tags none;
     size_t most = r->store->map.count + (size_t)(want ? r->config->set_count : 0), n = 0;
@@ -251,7 +252,7 @@ static void do_list(td_run *r, uint64_t record, uint64_t key, const td_tags *wan
     if (n > 1) qsort(list, n, sizeof *list, by_id);
     for (int k = 0; want && k < r->config->set_count; k++) {
         const td_shared_set *set = &r->config->sets[k];
-        if (!has_tags(&set->tags, want)) continue;
+        if (!set->open || set->tags.count == 0 || !has_tags(&set->tags, want)) continue;
         td_about *a = &list[n++];
         *a = (td_about){.tags = set->tags};
         a->meta = (td_meta){.dtype = set->x->dtype, .shape = set->x->shape};
