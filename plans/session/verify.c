@@ -94,6 +94,12 @@ static int judge_dataset(judge *j, td_reader *r, td_err *err) {
     return rc ? rc : note(j, y, NULL, err);
 }
 
+static uint64_t take_id(td_reader *r) {
+    uint64_t id = td_take_uint(r);
+    if (id == 0) r->failed = true;
+    return id;
+}
+
 static int judge_record(judge *j, td_reader *r, td_err *err) {
     td_tags tags;
     uint64_t id;
@@ -102,18 +108,19 @@ static int judge_record(judge *j, td_reader *r, td_err *err) {
     case TD_REC_OP: return judge_op(j, r, err);
     case TD_REC_PUT: return judge_put(j, r, err);
     case TD_REC_FREE:
-        id = td_take_uint(r);
-        if (r->failed || id == 0) break;
+        id = take_id(r);
+        if (r->failed) break;
         return note(j, id, NULL, err);
     case TD_REC_GET: {
         td_take_uint(r);
-        id = td_take_uint(r);
+        id = take_id(r);
         unsigned drop = td_take_byte(r);
-        if (r->failed || id == 0 || drop > 1) break;
+        if (drop > 1) r->failed = true;
+        if (r->failed) break;
         return drop ? note(j, id, NULL, err) : 0;
     }
     case TD_REC_TAG:
-        td_take_uint(r);
+        take_id(r);
         td_take_tags(r, &tags);
         break;
     case TD_REC_CLEAR: {
