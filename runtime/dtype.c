@@ -8,10 +8,9 @@ typedef struct dtype_row {
     uint8_t bytes, kind, rank;
 } dtype_row;
 
-static const dtype_row rows[] = {
-    [TD_NONE] = {"none", 0, 0, 0},
+static const dtype_row rows[] = {[TD_NONE] = {"none", 0, 0, 0},
 #define TD_X(NAME, word, number, bytes, kind, rank) [number] = {word, bytes, kind, rank},
-    TD_DTYPES(TD_X)
+                                 TD_DTYPES(TD_X)
 #undef TD_X
 };
 _Static_assert(sizeof rows / sizeof rows[0] == TD_DTYPE_COUNT, "a row for each dtype");
@@ -45,12 +44,14 @@ float td_bf16_to_f32(uint16_t h) {
 uint16_t td_f32_to_bf16(float f) {
     uint32_t u;
     memcpy(&u, &f, 4);
-    if ((u & 0x7fffffffu) > 0x7f800000u) return (uint16_t)((u >> 16) | 0x40u); /* a quiet NaN */
+    if ((u & 0x7fffffffu) > 0x7f800000u)
+        return (uint16_t)((u >> 16) | 0x40u); /* a quiet NaN */
     return (uint16_t)((u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
 }
 
 float td_f16_to_f32(uint16_t h) {
-    uint32_t sign = (uint32_t)(h & 0x8000u) << 16, exp = (h >> 10) & 31u, man = h & 0x3ffu, u;
+    uint32_t sign = (uint32_t)(h & 0x8000u) << 16, exp = (h >> 10) & 31u,
+             man = h & 0x3ffu, u;
     if (exp == 31) {
         u = sign | 0x7f800000u | (man << 13);
     } else if (exp != 0) {
@@ -72,7 +73,7 @@ uint16_t td_f32_to_f16(float f) {
     u &= 0x7fffffffu;
     if (u > 0x7f800000u) return sign | 0x7e00u;
     if (u >= 0x477ff000u) return sign | 0x7c00u; /* rounds past 65504 */
-    if (u < 0x38800000u) {                       /* subnormal: adding 0.5 lets the FPU round */
+    if (u < 0x38800000u) { /* subnormal: adding 0.5 lets the FPU round */
         float a;
         memcpy(&a, &u, 4);
         a += 0.5f;

@@ -7,14 +7,14 @@
 #include <stdint.h>
 
 /*     name  number  bytes  kind: 0 bool, 1 integer, 2 float; rank orders promotion within all kinds */
-#define TD_DTYPES(X)      \
-    X(F64, "f64", 1, 8, 2, 8) \
-    X(F32, "f32", 2, 4, 2, 7) \
-    X(F16, "f16", 3, 2, 2, 5) \
-    X(BF16, "bf16", 4, 2, 2, 6) \
-    X(I64, "i64", 5, 8, 1, 4) \
-    X(I32, "i32", 6, 4, 1, 3) \
-    X(U8, "u8", 7, 1, 1, 2)   \
+#define TD_DTYPES(X)                                                                     \
+    X(F64, "f64", 1, 8, 2, 8)                                                            \
+    X(F32, "f32", 2, 4, 2, 7)                                                            \
+    X(F16, "f16", 3, 2, 2, 5)                                                            \
+    X(BF16, "bf16", 4, 2, 2, 6)                                                          \
+    X(I64, "i64", 5, 8, 1, 4)                                                            \
+    X(I32, "i32", 6, 4, 1, 3)                                                            \
+    X(U8, "u8", 7, 1, 1, 2)                                                              \
     X(BOOL, "bool", 8, 1, 0, 1)
 
 typedef enum td_dtype {
@@ -22,7 +22,7 @@ typedef enum td_dtype {
 #define TD_X(NAME, word, number, bytes, kind, rank) TD_##NAME = number,
     TD_DTYPES(TD_X)
 #undef TD_X
-    TD_DTYPE_COUNT
+        TD_DTYPE_COUNT
 } td_dtype;
 
 size_t td_dtype_bytes(td_dtype t);

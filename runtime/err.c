@@ -5,7 +5,7 @@
 
 const char *td_code_word(int code) {
     switch (code) {
-#define TD_X(name, number, word) \
+#define TD_X(name, number, word)                                                         \
     case number: return word;
         TD_ERRORS(TD_X)
 #undef TD_X

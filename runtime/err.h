@@ -11,41 +11,41 @@
 
 /*     name         number  word     meaning */
 #define TD_ERRORS(X)                                                                     \
-    X(OK, 0, "ok")                   /* no error */                                      \
-    X(ARGUMENT, 1, "argument")       /* an argument of a wrong kind or count */          \
-    X(SHAPE, 2, "shape")             /* shapes do not go together */                     \
-    X(DTYPE, 3, "dtype")             /* a dtype that the call does not take */           \
-    X(INDEX, 4, "index")             /* a position, dimension or label out of range */   \
-    X(VALUE, 5, "value")             /* a value out of range */                          \
-    X(STATE, 6, "state")             /* not possible now (backward twice, in place) */   \
-    X(MEMORY, 7, "memory")           /* out of memory, or over the budget */             \
-    X(IO, 8, "io")                   /* a file or socket that cannot be read, written */ \
-    X(FORMAT, 9, "format")           /* a file that is not what it says it is */         \
-    X(LOCATION, 10, "location")      /* tensors live at different places */              \
-    X(NOT_FOUND, 11, "not-found")    /* no such object, data set, worker or name */      \
-    X(GONE, 12, "gone")              /* the worker or its session process has ended */   \
-    X(TIMEOUT, 13, "timeout")        /* no answer in time */                             \
-    X(DENIED, 14, "denied")          /* admission or a policy says no */                 \
-    X(LIMIT, 15, "limit")            /* a bound on size, count or depth is exceeded */   \
-    X(PROTOCOL, 16, "protocol")      /* a message that breaks the grammar */             \
+    X(OK, 0, "ok")                /* no error */                                         \
+    X(ARGUMENT, 1, "argument")    /* an argument of a wrong kind or count */             \
+    X(SHAPE, 2, "shape")          /* shapes do not go together */                        \
+    X(DTYPE, 3, "dtype")          /* a dtype that the call does not take */              \
+    X(INDEX, 4, "index")          /* a position, dimension or label out of range */      \
+    X(VALUE, 5, "value")          /* a value out of range */                             \
+    X(STATE, 6, "state")          /* not possible now (backward twice, in place) */      \
+    X(MEMORY, 7, "memory")        /* out of memory, or over the budget */                \
+    X(IO, 8, "io")                /* a file or socket that cannot be read, written */    \
+    X(FORMAT, 9, "format")        /* a file that is not what it says it is */            \
+    X(LOCATION, 10, "location")   /* tensors live at different places */                 \
+    X(NOT_FOUND, 11, "not-found") /* no such object, data set, worker or name */         \
+    X(GONE, 12, "gone")           /* the worker or its session process has ended */      \
+    X(TIMEOUT, 13, "timeout")     /* no answer in time */                                \
+    X(DENIED, 14, "denied")       /* admission or a policy says no */                    \
+    X(LIMIT, 15, "limit")         /* a bound on size, count or depth is exceeded */      \
+    X(PROTOCOL, 16, "protocol")   /* a message that breaks the grammar */                \
     X(INTERRUPTED, 17, "interrupted") /* Ctrl-C or a cancel */                           \
     X(UNSUPPORTED, 18, "unsupported") /* no way to do this here; the hint names one */   \
-    X(POISONED, 19, "poisoned")      /* depends on an operation that failed */           \
-    X(SCRIPT, 20, "script")          /* an error that a script raised */                 \
-    X(INTERNAL, 21, "internal")      /* our own fault */
+    X(POISONED, 19, "poisoned")       /* depends on an operation that failed */          \
+    X(SCRIPT, 20, "script")           /* an error that a script raised */                \
+    X(INTERNAL, 21, "internal")       /* our own fault */
 
 typedef enum td_code {
 #define TD_X(name, number, word) TD_E_##name = number,
     TD_ERRORS(TD_X)
 #undef TD_X
-    TD_E_COUNT
+        TD_E_COUNT
 } td_code;
 
 typedef struct td_err {
-    int code;       /* a td_code; 0 when there is no error */
-    char call[48];  /* the call that failed: "matmul"; empty when unknown */
-    char msg[400];  /* what was got and what was wanted */
-    char hint[200]; /* what to do instead; empty when there is nothing to say */
+    int code;        /* a td_code; 0 when there is no error */
+    char call[48];   /* the call that failed: "matmul"; empty when unknown */
+    char msg[400];   /* what was got and what was wanted */
+    char hint[200];  /* what to do instead; empty when there is nothing to say */
     char where[160]; /* "file:line" of the script, filled in by the layers that know it */
 } td_err;
 

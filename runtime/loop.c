@@ -40,7 +40,8 @@ static void sort_dims(td_loop *l) {
     }
 }
 
-void td_loop_init(td_loop *l, const td_shape *shape, td_tensor *const *operand, int count) {
+void td_loop_init(td_loop *l, const td_shape *shape, td_tensor *const *operand,
+                  int count) {
     l->ndim = shape->ndim;
     l->count = count;
     for (int i = 0; i < shape->ndim; i++) l->dim[i] = shape->dim[i];

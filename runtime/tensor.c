@@ -20,13 +20,14 @@ int td_shape_bytes(const td_shape *s, td_dtype t, size_t *bytes, td_err *err) {
     bool empty = false;
     for (int i = 0; i < s->ndim; i++) {
         if (s->dim[i] < 0)
-            return td_fail(err, TD_E_SHAPE, "", "a size of %lld is below 0", (long long)s->dim[i]);
+            return td_fail(err, TD_E_SHAPE, "", "a size of %lld is below 0",
+                           (long long)s->dim[i]);
         if (s->dim[i] == 0) {
             empty = true;
         } else if (!td_mul_size(n, (size_t)s->dim[i], &n) || n > (SIZE_MAX >> 2)) {
             char text[TD_SHAPE_TEXT];
-            return td_fail(err, TD_E_LIMIT, "", "a %s tensor of %s is too large", td_dtype_name(t),
-                           td_shape_text(s, text));
+            return td_fail(err, TD_E_LIMIT, "", "a %s tensor of %s is too large",
+                           td_dtype_name(t), td_shape_text(s, text));
         }
     }
     *bytes = empty ? 0 : n;
@@ -52,8 +53,8 @@ const char *td_shape_text(const td_shape *s, char text[TD_SHAPE_TEXT]) {
     return text;
 }
 
-int td_shape_broadcast(const td_shape *a, const td_shape *b, td_shape *out, const char *call,
-                       td_err *err) {
+int td_shape_broadcast(const td_shape *a, const td_shape *b, td_shape *out,
+                       const char *call, td_err *err) {
     td_shape r = {.ndim = a->ndim > b->ndim ? a->ndim : b->ndim};
     for (int i = 1; i <= r.ndim; i++) {
         int64_t x = i <= a->ndim ? a->dim[a->ndim - i] : 1;
@@ -93,8 +94,9 @@ td_storage *td_storage_new(size_t bytes, td_err *err) {
     return s;
 }
 
-td_storage *td_storage_lend(void *data, size_t bytes, void (*release)(void *, void *, size_t),
-                            void *ctx, td_err *err) {
+td_storage *td_storage_lend(void *data, size_t bytes,
+                            void (*release)(void *, void *, size_t), void *ctx,
+                            td_err *err) {
     td_storage *s = td_new(td_storage);
     if (s == NULL) {
         td_fail(err, TD_E_MEMORY, "", "out of memory");
@@ -117,7 +119,8 @@ td_storage *td_storage_ref(td_storage *s) {
 void td_storage_unref(td_storage **sp) {
     td_storage *s = *sp;
     *sp = NULL;
-    if (s == NULL || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1) return;
+    if (s == NULL || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
+        return;
     if (s->release)
         s->release(s->ctx, s->data, s->bytes);
     else
@@ -125,8 +128,8 @@ void td_storage_unref(td_storage **sp) {
     td_free(s);
 }
 
-td_tensor *td_tensor_view(const td_tensor *base, const td_shape *shape, const int64_t *stride,
-                          int64_t offset, td_err *err) {
+td_tensor *td_tensor_view(const td_tensor *base, const td_shape *shape,
+                          const int64_t *stride, int64_t offset, td_err *err) {
     td_tensor *x = td_new(td_tensor);
     if (x == NULL) {
         td_fail(err, TD_E_MEMORY, "", "out of memory");
@@ -141,13 +144,14 @@ td_tensor *td_tensor_view(const td_tensor *base, const td_shape *shape, const in
     return x;
 }
 
-td_tensor *td_tensor_over(td_storage *storage, td_dtype t, const td_shape *shape, td_err *err) {
+td_tensor *td_tensor_over(td_storage *storage, td_dtype t, const td_shape *shape,
+                          td_err *err) {
     size_t bytes;
     if (td_shape_bytes(shape, t, &bytes, err) != 0) return NULL;
     if (bytes > storage->bytes) {
         char text[TD_SHAPE_TEXT];
-        td_fail(err, TD_E_SHAPE, "", "%s of %s takes %zu bytes, got %zu", td_shape_text(shape, text),
-                td_dtype_name(t), bytes, storage->bytes);
+        td_fail(err, TD_E_SHAPE, "", "%s of %s takes %zu bytes, got %zu",
+                td_shape_text(shape, text), td_dtype_name(t), bytes, storage->bytes);
         return NULL;
     }
     td_tensor base = {.dtype = t, .storage = storage};
@@ -174,7 +178,8 @@ td_tensor *td_tensor_ref(td_tensor *x) {
 void td_tensor_unref(td_tensor **xp) {
     td_tensor *x = *xp;
     *xp = NULL;
-    if (x == NULL || atomic_fetch_sub_explicit(&x->refs, 1, memory_order_acq_rel) != 1) return;
+    if (x == NULL || atomic_fetch_sub_explicit(&x->refs, 1, memory_order_acq_rel) != 1)
+        return;
     td_storage_unref(&x->storage);
     td_free(x);
 }
@@ -208,7 +213,8 @@ td_tensor *td_tensor_contiguous(td_tensor *x, td_err *err) {
     return copy;
 }
 
-static void copy_same(int64_t n, char *const *ptr, const int64_t *stride, const void *ctx) {
+static void copy_same(int64_t n, char *const *ptr, const int64_t *stride,
+                      const void *ctx) {
     const size_t bytes = *(const size_t *)ctx; /* of an element */
     char *d = ptr[0];
     const char *s = ptr[1];
@@ -217,8 +223,9 @@ static void copy_same(int64_t n, char *const *ptr, const int64_t *stride, const 
         return;
     }
     switch (bytes) {
-#define RUN(type) \
-    for (int64_t i = 0; i < n; i++, d += stride[0], s += stride[1]) *(type *)d = *(const type *)s; \
+#define RUN(type)                                                                        \
+    for (int64_t i = 0; i < n; i++, d += stride[0], s += stride[1])                      \
+        *(type *)d = *(const type *)s;                                                   \
     break
     case 1: RUN(uint8_t);
     case 2: RUN(uint16_t);
@@ -233,7 +240,9 @@ void td_tensor_copy(td_tensor *dst, const td_tensor *src) {
     td_loop loop;
     td_tensor *operand[2] = {dst, (td_tensor *)src};
     td_loop_init(&loop, &dst->shape, operand, 2);
-    td_loop_run(&loop, dst->dtype == src->dtype ? copy_same : td_convert_inner(dst->dtype, src->dtype),
+    td_loop_run(&loop,
+                dst->dtype == src->dtype ? copy_same
+                                         : td_convert_inner(dst->dtype, src->dtype),
                 &bytes);
 }
 

@@ -31,8 +31,8 @@ bool td_shape_equal(const td_shape *a, const td_shape *b);
 const char *td_shape_text(const td_shape *s, char text[TD_SHAPE_TEXT]);
 /* NumPy's rule: aligned at the right, sizes equal or 1. SHAPE error: "add: 2x3 does not broadcast with
  * 4x5". out may be a or b. */
-int td_shape_broadcast(const td_shape *a, const td_shape *b, td_shape *out, const char *call,
-                       td_err *err);
+int td_shape_broadcast(const td_shape *a, const td_shape *b, td_shape *out,
+                       const char *call, td_err *err);
 
 typedef struct td_storage {
     atomic_int refs;
@@ -48,8 +48,9 @@ typedef struct td_storage {
 td_storage *td_storage_new(size_t bytes, td_err *err);
 /* Memory lent by somebody else (a mapped file, a frame); release is called once at the end, also when
  * this call fails. */
-td_storage *td_storage_lend(void *data, size_t bytes, void (*release)(void *, void *, size_t),
-                            void *ctx, td_err *err);
+td_storage *td_storage_lend(void *data, size_t bytes,
+                            void (*release)(void *, void *, size_t), void *ctx,
+                            td_err *err);
 td_storage *td_storage_ref(td_storage *s);
 void td_storage_unref(td_storage **s);
 
@@ -66,10 +67,11 @@ typedef struct td_tensor {
 td_tensor *td_tensor_new(td_dtype t, const td_shape *shape, td_err *err);
 /* A view with the given sizes, strides and offset; the caller vouches for the bounds. Takes its own
  * reference of the storage. */
-td_tensor *td_tensor_view(const td_tensor *base, const td_shape *shape, const int64_t *stride,
-                          int64_t offset, td_err *err);
+td_tensor *td_tensor_view(const td_tensor *base, const td_shape *shape,
+                          const int64_t *stride, int64_t offset, td_err *err);
 /* Over a storage, contiguous from byte 0. Takes its own reference. SHAPE error if it is too small. */
-td_tensor *td_tensor_over(td_storage *storage, td_dtype t, const td_shape *shape, td_err *err);
+td_tensor *td_tensor_over(td_storage *storage, td_dtype t, const td_shape *shape,
+                          td_err *err);
 td_tensor *td_tensor_ref(td_tensor *x);
 void td_tensor_unref(td_tensor **x);
 

@@ -3,12 +3,14 @@
 program's. Run it from the top folder; it overwrites what is there. A golden message that is committed is never
 changed: later versions must still read it. New ones get new names.
 
-A file is a comment line (#) that says what it is, then the message's octets in hex, 32 a line.
+A file is a comment line (#) that says what it is, then the message's octets in hex, 32 a line. The fuzzers of the wire
+begin with the same messages, in the form that each of them takes: tests/fuzz/corpus/.
 """
 import os
 import struct
 
 FOLDER = "tests/wire"
+CORPUS = "tests/fuzz/corpus"
 SESSION = bytes(range(0x10, 0x20))
 DTYPES = {"f64": 1, "f32": 2, "f16": 3, "bf16": 4, "i64": 5, "i32": 6, "u8": 7, "bool": 8}
 CODES = {"index": 4, "gone": 12, "not-found": 11, "shape": 2, "denied": 14, "state": 6}
@@ -151,7 +153,22 @@ def i64s(*v):
 
 # ---- the messages ----
 
+def seed(fuzzer, name, octets):
+    os.makedirs(os.path.join(CORPUS, fuzzer), exist_ok=True)
+    with open(os.path.join(CORPUS, fuzzer, name), "wb") as f:
+        f.write(octets)
+
+
+def short(n):
+    return struct.pack("<H", n)
+
+
+def row(*messages):
+    return b"".join(short(len(m)) + m for m in messages)
+
+
 def save(name, what, message):
+    seed("frame", name, message)
     with open(os.path.join(FOLDER, name + ".hex"), "w") as f:
         f.write("# %s\n" % what)
         for at in range(0, len(message), 32):
@@ -182,7 +199,12 @@ def frames():
 
 def exchange(name, what, number, records, bulk, answer, answer_bulk=b""):
     """A batch, and what a worker bob answers who has the data sets that docs of the test describe."""
-    save(name + "-batch", "a batch: " + what, letter(BATCH, uint(number) + b"".join(records), bulk))
+    head = uint(number) + b"".join(records)
+    save(name + "-batch", "a batch: " + what, letter(BATCH, head, bulk))
+    seed("batch", name, short(len(bulk)) + head + bulk)
+    mark = b"fuzz".ljust(16, b"\0")  # the session of that fuzzer
+    seed("link", name, row(*(m.replace(SESSION, mark) for m in (
+        frame(HELLO, a=1), letter(BATCH, head, bulk), frame(PING, n=1), frame(ACK, a=2)))))
     save(name + "-reply", "the reply to %s-batch" % name, letter(REPLY, answer, answer_bulk, a=2))
 
 
@@ -261,7 +283,21 @@ def exchanges():
              f32s(1, 2, 3, 4))
 
 
+def replies():
+    """For the fuzzer of replies: F0 to F2 are its keys, F3 the batch's number."""
+    a, b, c, n = (bytes([k]) for k in (0xF0, 0xF1, 0xF2, 0xF3))
+    six, entry = tensor("f32", 2, 3), about(5, "f32", (2, 3), tags("#a"))
+    fault = n + b"\0" + error("gone", "", "bob is gone")
+    for name, head, bulk in (
+            ("well", n + b"\0\0\x03" + a + b"\1" + six + b + b"\1" + six + c + b"\1" + listed(entry), f32s(*range(12))),
+            ("fails", n + b"\0\1" + fault + b"\x03" + a + b"\0" + fault + b + b"\0" + fault + c + b"\0" + fault, b""),
+            ("refused", n + b"\1" + error("shape", "add", "no") + b"\0\0", b""),
+            ("some", n + b"\0\0\1" + b + b"\1" + tensor("bool", 2), b"\1\2")):
+        seed("reply", name, short(len(head)) + short(len(bulk)) + head + bulk)
+
+
 if __name__ == "__main__":
     os.makedirs(FOLDER, exist_ok=True)
     frames()
     exchanges()
+    replies()

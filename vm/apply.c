@@ -33,7 +33,9 @@ static int named(const td_op *op, int rc, td_err *err) {
 
 /* ---- dtypes ---- */
 
-static bool takes_part(const td_op *op, int i) { return i >= 32 || !(op->keep_dtype & (1u << i)); }
+static bool takes_part(const td_op *op, int i) {
+    return i >= 32 || !(op->keep_dtype & (1u << i));
+}
 
 /* 0 bool, 1 integer, 2 float. */
 static int kind_of(td_dtype t) { return td_dtype_is_float(t) ? 2 : t == TD_BOOL ? 0 : 1; }
@@ -53,15 +55,17 @@ static td_dtype common_dtype(const td_op *op, td_val *const *in, int nin) {
     td_dtype common = TD_NONE;
     for (int r = 0; r < 3; r++) {
         if (by_rank[r] == TD_NONE) continue;
-        if (common == TD_NONE || kind_of(by_rank[r]) > kind_of(common)) common = by_rank[r];
+        if (common == TD_NONE || kind_of(by_rank[r]) > kind_of(common))
+            common = by_rank[r];
     }
-    if ((op->flags & TD_OP_FLOAT) && common != TD_NONE && !td_dtype_is_float(common)) common = TD_F32;
+    if ((op->flags & TD_OP_FLOAT) && common != TD_NONE && !td_dtype_is_float(common))
+        common = TD_F32;
     return common;
 }
 
 static int refuse_half(const td_op *op, td_dtype t, td_err *err) {
-    td_fail(err, TD_E_DTYPE, op->name, "%s is for storage and the wire, not for arithmetic",
-            td_dtype_name(t));
+    td_fail(err, TD_E_DTYPE, op->name,
+            "%s is for storage and the wire, not for arithmetic", td_dtype_name(t));
     td_hint(err, "convert it first: x:to(\"f32\")");
     return TD_E_DTYPE;
 }
@@ -69,7 +73,8 @@ static int refuse_half(const td_op *op, td_dtype t, td_err *err) {
 static int number_fits(const td_op *op, const td_val *v, td_dtype t, td_err *err) {
     if (v->meta.dtype != TD_I64) return 0;
     int64_t x = *(const int64_t *)v->t->storage->data;
-    if ((t == TD_U8 && (x < 0 || x > 255)) || (t == TD_I32 && (x < INT32_MIN || x > INT32_MAX)))
+    if ((t == TD_U8 && (x < 0 || x > 255)) ||
+        (t == TD_I32 && (x < INT32_MIN || x > INT32_MAX)))
         return td_fail(err, TD_E_VALUE, op->name, "%lld does not fit %s", (long long)x,
                        td_dtype_name(t));
     return 0;
@@ -82,9 +87,10 @@ static td_val *in_dtype(const td_op *op, td_val *v, td_dtype t, td_err *err) {
         if (number_fits(op, v, t, err)) return NULL;
         const void *p = v->t->storage->data;
         bool is_int = v->meta.dtype == TD_I64;
-        td_val *w = td_val_new(is_int ? td_tensor_from_i64(t, td_load_i64(TD_I64, p), err)
-                                      : td_tensor_from_f64(t, td_load_f64(v->meta.dtype, p), err),
-                               err);
+        td_val *w =
+            td_val_new(is_int ? td_tensor_from_i64(t, td_load_i64(TD_I64, p), err)
+                              : td_tensor_from_f64(t, td_load_f64(v->meta.dtype, p), err),
+                       err);
         if (w) w->meta.weak = true;
         return w;
     }
@@ -95,7 +101,8 @@ static td_val *in_dtype(const td_op *op, td_val *v, td_dtype t, td_err *err) {
 }
 
 /* Fills in use[] with new references of inputs that are in the right dtypes. */
-static int promote(const td_op *op, td_val *const *in, int nin, td_val **use, td_err *err) {
+static int promote(const td_op *op, td_val *const *in, int nin, td_val **use,
+                   td_err *err) {
     td_dtype common = TD_NONE;
     if (op->flags & (TD_OP_PROMOTE | TD_OP_FLOAT)) {
         common = common_dtype(op, in, nin);
@@ -113,14 +120,16 @@ static int promote(const td_op *op, td_val *const *in, int nin, td_val **use, td
 
 static int check_count(const td_op *op, int nin, td_err *err) {
     if (op->nin < 0 && (nin < 1 || nin > TD_OP_MAX_IN))
-        return td_fail(err, TD_E_ARGUMENT, op->name, "takes 1 to %d tensors, got %d", TD_OP_MAX_IN, nin);
+        return td_fail(err, TD_E_ARGUMENT, op->name, "takes 1 to %d tensors, got %d",
+                       TD_OP_MAX_IN, nin);
     if (op->nin >= 0 && nin != op->nin)
-        return td_fail(err, TD_E_ARGUMENT, op->name, "takes %d tensors, got %d", op->nin, nin);
+        return td_fail(err, TD_E_ARGUMENT, op->name, "takes %d tensors, got %d", op->nin,
+                       nin);
     return 0;
 }
 
-int td_op_infer(const td_op *op, const td_meta *in, int nin, td_attrs *attrs, td_meta *out,
-                td_err *err) {
+int td_op_infer(const td_op *op, const td_meta *in, int nin, td_attrs *attrs,
+                td_meta *out, td_err *err) {
     int rc = check_count(op, nin, err);
     if (rc) return rc;
     td_dtype first = TD_NONE;
@@ -146,8 +155,8 @@ int td_op_infer(const td_op *op, const td_meta *in, int nin, td_attrs *attrs, td
     return named(op, rc, err);
 }
 
-static int run_view(const td_op *op, td_tensor *x, const td_attrs *attrs, const td_meta *meta,
-                    td_tensor **out, td_err *err) {
+static int run_view(const td_op *op, td_tensor *x, const td_attrs *attrs,
+                    const td_meta *meta, td_tensor **out, td_err *err) {
     int64_t stride[TD_MAX_DIM], offset = 0;
     bool copy = false;
     int rc = op->view(x, attrs, &meta->shape, stride, &offset, &copy);
@@ -190,14 +199,18 @@ int td_op_run(const td_op *op, td_tensor *const *in, int nin, const td_attrs *at
 /* ---- places ---- */
 
 static int not_together(const td_op *op, const char *a, const char *b, td_err *err) {
-    td_fail(err, TD_E_LOCATION, op->name, "one tensor is at %s, the other %s%s; move one of them", a,
+    td_fail(err, TD_E_LOCATION, op->name,
+            "one tensor is at %s, the other %s%s; move one of them", a,
             b ? "at " : "here", b ? b : "");
-    td_hint(err, "%s", b ? "p:move(worker), or get() both" : "send(worker) the one, or get() the other");
+    td_hint(err, "%s",
+            b ? "p:move(worker), or get() both"
+              : "send(worker) the one, or get() the other");
     return TD_E_LOCATION;
 }
 
 /* The place where all inputs live, numbers aside; NULL for here. */
-static int find_place(const td_op *op, td_val *const *in, int nin, td_place **place, td_err *err) {
+static int find_place(const td_op *op, td_val *const *in, int nin, td_place **place,
+                      td_err *err) {
     const td_val *first = NULL;
     *place = NULL;
     for (int i = 0; i < nin; i++) {
@@ -230,7 +243,8 @@ static int check_present(const td_op *op, const td_val *v, td_err *err) {
 }
 
 static int run_away(td_place *place, const td_op *op, td_val *const *in, int nin,
-                    const td_attrs *attrs, const td_meta *out_meta, td_val **out, td_err *err) {
+                    const td_attrs *attrs, const td_meta *out_meta, td_val **out,
+                    td_err *err) {
     td_arg few[8], *args = nin <= 8 ? few : td_new_array((size_t)nin, sizeof *args);
     if (args == NULL) return td_fail(err, TD_E_MEMORY, op->name, "out of memory");
     int rc = 0;
@@ -256,7 +270,8 @@ static int run_away(td_place *place, const td_op *op, td_val *const *in, int nin
 
 static int run_here(const td_op *op, td_val *const *in, int nin, const td_attrs *attrs,
                     const td_meta *out_meta, td_val **out, td_err *err) {
-    td_tensor *few[8] = {NULL}, **t = nin <= 8 ? few : td_new_array((size_t)nin, sizeof *t);
+    td_tensor *few[8] = {NULL},
+              **t = nin <= 8 ? few : td_new_array((size_t)nin, sizeof *t);
     if (t == NULL) return td_fail(err, TD_E_MEMORY, op->name, "out of memory");
     int rc = 0;
     for (int i = 0; rc == 0 && i < nin; i++) {
@@ -281,13 +296,16 @@ static int check_assign(const td_op *op, td_val *const *in, td_err *err) {
     td_fail(err, TD_E_STATE, op->name, "%s requires a gradient and cannot be %s in place",
             in[0]->requires_grad ? "the tensor" : "the new value",
             in[0]->requires_grad ? "changed" : "written");
-    td_hint(err, "inside tide.no_grad(function() ... end) it can; or use tide.where, tide.cat");
+    td_hint(
+        err,
+        "inside tide.no_grad(function() ... end) it can; or use tide.where, tide.cat");
     return TD_E_STATE;
 }
 
-static int apply_promoted(const td_op *op, td_val *const *in, int nin, const td_attrs *given,
-                          td_val **out, td_err *err) {
-    td_meta few[8] = {{0}}, *meta = nin <= 8 ? few : td_new_array((size_t)nin, sizeof *meta);
+static int apply_promoted(const td_op *op, td_val *const *in, int nin,
+                          const td_attrs *given, td_val **out, td_err *err) {
+    td_meta few[8] = {{0}},
+            *meta = nin <= 8 ? few : td_new_array((size_t)nin, sizeof *meta);
     if (meta == NULL) return td_fail(err, TD_E_MEMORY, op->name, "out of memory");
     for (int i = 0; i < nin; i++) meta[i] = in[i]->meta;
     td_attrs attrs = *given;
@@ -300,19 +318,21 @@ static int apply_promoted(const td_op *op, td_val *const *in, int nin, const td_
     if ((op->flags & TD_OP_ASSIGN) && (rc = check_assign(op, in, err)) != 0) return rc;
     rc = place ? run_away(place, op, in, nin, &attrs, out_meta, out, err)
                : run_here(op, in, nin, &attrs, out_meta, out, err);
-    if (rc == 0 && op->grad && !tape_off) rc = td_tape_record(op, in, nin, &attrs, out, err);
+    if (rc == 0 && op->grad && !tape_off)
+        rc = td_tape_record(op, in, nin, &attrs, out, err);
     return rc;
 }
 
-int td_apply(const td_op *op, td_val *const *in, int nin, const td_attrs *attrs, td_val **out,
-             td_err *err) {
+int td_apply(const td_op *op, td_val *const *in, int nin, const td_attrs *attrs,
+             td_val **out, td_err *err) {
     static const td_attrs none;
     td_err own;
     if (err == NULL) err = &own;
     for (int k = 0; k < op->nout; k++) out[k] = NULL;
     int rc = check_count(op, nin, err);
     if (rc) return rc;
-    td_val *few[8] = {NULL}, **use = nin <= 8 ? few : td_new_array((size_t)nin, sizeof *use);
+    td_val *few[8] = {NULL},
+           **use = nin <= 8 ? few : td_new_array((size_t)nin, sizeof *use);
     if (use == NULL) return td_fail(err, TD_E_MEMORY, op->name, "out of memory");
     rc = promote(op, in, nin, use, err);
     if (rc == 0) rc = apply_promoted(op, use, nin, attrs ? attrs : &none, out, err);

@@ -8,8 +8,8 @@
 /* Applies op. attrs may be NULL for none; presets are filled in here. out receives op->nout new
  * references. Errors: ARGUMENT (count, attributes), DTYPE, SHAPE, LOCATION ("add: one tensor is at bob,
  * the other at alice; move one of them"), INDEX and VALUE from checks, MEMORY. */
-int td_apply(const td_op *op, td_val *const *in, int nin, const td_attrs *attrs, td_val **out,
-             td_err *err);
+int td_apply(const td_op *op, td_val *const *in, int nin, const td_attrs *attrs,
+             td_val **out, td_err *err);
 
 /* Ops without inputs (zeros, randn): at `place`, or here when that is NULL. */
 int td_apply_create(td_place *place, const td_op *op, const td_attrs *attrs, td_val **out,
@@ -22,8 +22,8 @@ int td_op_run(const td_op *op, td_tensor *const *in, int nin, const td_attrs *at
 
 /* Output metas of an op whose inputs are as they are: attributes checked, dtypes checked (not promoted:
  * a program says its casts), shape rule applied. What judges an op from the wire. */
-int td_op_infer(const td_op *op, const td_meta *in, int nin, td_attrs *attrs, td_meta *out,
-                td_err *err);
+int td_op_infer(const td_op *op, const td_meta *in, int nin, td_attrs *attrs,
+                td_meta *out, td_err *err);
 
 /* Is the tape off (tide.no_grad, or inside an optimiser's step)? Nested: td_tape_off(true) ... (false). */
 bool td_tape_is_off(void);

@@ -46,8 +46,8 @@ static void pool_drain(struct td_grad_pool *p) {
     p->count = 0;
 }
 
-bool g_op_n(td_grad *g, const td_op *op, const td_attrs *attrs, int nin, td_val *const *in,
-            td_val **out) {
+bool g_op_n(td_grad *g, const td_op *op, const td_attrs *attrs, int nin,
+            td_val *const *in, td_val **out) {
     for (int k = 0; k < op->nout; k++) out[k] = NULL;
     if (g->err->code) return false;
     for (int i = 0; i < nin; i++)
@@ -61,7 +61,8 @@ bool g_op_n(td_grad *g, const td_op *op, const td_attrs *attrs, int nin, td_val 
     return well;
 }
 
-td_val *g_op(td_grad *g, const td_op *op, const td_attrs *attrs, int nin, td_val *const *in) {
+td_val *g_op(td_grad *g, const td_op *op, const td_attrs *attrs, int nin,
+             td_val *const *in) {
     td_val *out[TD_OP_MAX_OUT];
     return g_op_n(g, op, attrs, nin, in, out) ? out[0] : NULL;
 }
@@ -71,7 +72,9 @@ td_val *g_num(td_grad *g, double v) {
     return pool_keep(g->pool, td_val_number(v, g->err), g->err);
 }
 
-td_val *g_unary(td_grad *g, const td_op *op, td_val *a) { return g_op(g, op, NULL, 1, &a); }
+td_val *g_unary(td_grad *g, const td_op *op, td_val *a) {
+    return g_op(g, op, NULL, 1, &a);
+}
 
 td_val *g_binary(td_grad *g, const td_op *op, td_val *a, td_val *b) {
     td_val *in[2] = {a, b};
@@ -133,7 +136,8 @@ td_val *g_zeros(td_grad *g, const td_meta *meta, td_val *like) {
     td_attrs at;
     full_attrs(&at, meta, 0);
     td_val *v = NULL;
-    if (td_apply_create(td_val_place(like), &td_op_full, &at, &v, g->err) != 0) return NULL;
+    if (td_apply_create(td_val_place(like), &td_op_full, &at, &v, g->err) != 0)
+        return NULL;
     return pool_keep(g->pool, v, g->err);
 }
 
@@ -226,7 +230,8 @@ static int bring_along(td_val **old, const td_val *new, td_err *err) {
 static bool is_ours_alone(const td_val *v) {
     if (v->refs > 1) return false;
     if (v->t)
-        return v->t->refs == 1 && v->t->storage->refs == 1 && td_tensor_is_contiguous(v->t);
+        return v->t->refs == 1 && v->t->storage->refs == 1 &&
+               td_tensor_is_contiguous(v->t);
     return v->obj && v->obj->refs == 1 && v->obj->version->refs == 1 && !v->obj->is_view;
 }
 
@@ -238,7 +243,8 @@ static int flow_into_leaf(td_val *leaf, td_val *v, td_err *err) {
 }
 
 static int spent_twice(td_err *err) {
-    td_fail(err, TD_E_STATE, "backward", "the graph has been walked already and its values are freed");
+    td_fail(err, TD_E_STATE, "backward",
+            "the graph has been walked already and its values are freed");
     td_hint(err, "keep them the first time: loss:backward{retain_graph = true}");
     return TD_E_STATE;
 }
@@ -269,14 +275,25 @@ static int run_rule(td_node *n, td_err *err) {
         if (err->code) rc = err->code;
     }
     if (rc) goto done;
-    td_grad g = {.op = n->op, .attrs = &n->attrs, .nin = nin, .nout = nout, .in_meta = n->in_meta,
-                 .out_meta = n->out_meta, .in = in, .out = out, .gout = n->gout, .need = need,
-                 .gin = gin, .err = err, .pool = &pool};
+    td_grad g = {.op = n->op,
+                 .attrs = &n->attrs,
+                 .nin = nin,
+                 .nout = nout,
+                 .in_meta = n->in_meta,
+                 .out_meta = n->out_meta,
+                 .in = in,
+                 .out = out,
+                 .gout = n->gout,
+                 .need = need,
+                 .gin = gin,
+                 .err = err,
+                 .pool = &pool};
     rc = n->op->grad(&g);
     if (rc == 0) rc = err->code;
     for (int i = 0; rc == 0 && i < nin; i++) {
         if (!need[i] || gin[i] == NULL) continue;
-        td_val *v = g_cast(&g, g_sum_to(&g, gin[i], &n->in_meta[i].shape), n->in_meta[i].dtype);
+        td_val *v =
+            g_cast(&g, g_sum_to(&g, gin[i], &n->in_meta[i].shape), n->in_meta[i].dtype);
         rc = v ? flow_into(&n->edge[i].node->gout[n->edge[i].out], v, err) : err->code;
     }
 done:
@@ -324,13 +341,15 @@ static int seed_of(td_val *y, td_val *seed, td_val **out, td_err *err) {
     if (seed) {
         if (!td_shape_equal(&seed->meta.shape, &y->meta.shape)) {
             char a[TD_SHAPE_TEXT], b[TD_SHAPE_TEXT];
-            return td_fail(err, TD_E_SHAPE, "backward", "a gradient of %s for a tensor of %s",
-                           td_shape_text(&seed->meta.shape, a), td_shape_text(&y->meta.shape, b));
+            return td_fail(
+                err, TD_E_SHAPE, "backward", "a gradient of %s for a tensor of %s",
+                td_shape_text(&seed->meta.shape, a), td_shape_text(&y->meta.shape, b));
         }
         if (!seed->meta.weak && td_val_place(seed) != td_val_place(y)) {
             const td_place *from = td_val_place(seed), *to = td_val_place(y);
-            td_fail(err, TD_E_LOCATION, "backward", "the gradient is %s%s, the tensor %s%s",
-                    from ? "at " : "", from ? from->name : "here", to ? "at " : "", to ? to->name : "here");
+            td_fail(err, TD_E_LOCATION, "backward",
+                    "the gradient is %s%s, the tensor %s%s", from ? "at " : "",
+                    from ? from->name : "here", to ? "at " : "", to ? to->name : "here");
             td_hint(err, "the gradient lives where the tensor does: g:send(worker)");
             return TD_E_LOCATION;
         }
@@ -356,7 +375,8 @@ static int seed_of(td_val *y, td_val *seed, td_val **out, td_err *err) {
 
 static int need_tape(const td_val *y, td_err *err) {
     if (y->requires_grad) return 0;
-    td_fail(err, TD_E_STATE, "backward", "nothing that this tensor came from requires a gradient");
+    td_fail(err, TD_E_STATE, "backward",
+            "nothing that this tensor came from requires a gradient");
     td_hint(err, "mark the leaves: w:requires_grad_()");
     return TD_E_STATE;
 }
@@ -370,8 +390,8 @@ static void mark_wanted(walk *w) {
     }
 }
 
-static int walk_back(walk *w, td_node *root, int root_out, td_val *y, td_val *seed, bool to_leaves,
-                     bool keep_graph, bool create_graph, td_err *err) {
+static int walk_back(walk *w, td_node *root, int root_out, td_val *y, td_val *seed,
+                     bool to_leaves, bool keep_graph, bool create_graph, td_err *err) {
     bool old = td_tape_set_off(!create_graph);
     td_val *first = NULL;
     int rc = seed_of(y, seed, &first, err);
@@ -384,7 +404,8 @@ static int walk_back(walk *w, td_node *root, int root_out, td_val *y, td_val *se
     return rc;
 }
 
-int td_backward(td_val *y, td_val *seed, bool keep_graph, bool create_graph, td_err *err) {
+int td_backward(td_val *y, td_val *seed, bool keep_graph, bool create_graph,
+                td_err *err) {
     err->code = 0;
     int rc = need_tape(y, err);
     if (rc) return rc;
@@ -394,7 +415,8 @@ int td_backward(td_val *y, td_val *seed, bool keep_graph, bool create_graph, td_
     if (walk_collect(&w, root)) {
         for (int i = 0; i < w.count; i++) w.node[i]->wanted = w.node[i]->op == NULL;
         mark_wanted(&w);
-        rc = walk_back(&w, root, y->node_out, y, seed, true, keep_graph, create_graph, err);
+        rc = walk_back(&w, root, y->node_out, y, seed, true, keep_graph, create_graph,
+                       err);
     } else {
         rc = err->code;
     }
@@ -410,7 +432,8 @@ int td_grad_of(td_val *y, td_val *seed, td_val *const *xs, int count, bool keep_
     int rc = need_tape(y, err);
     for (int i = 0; rc == 0 && i < count; i++)
         if (!xs[i]->requires_grad)
-            rc = td_fail(err, TD_E_STATE, "grad", "tensor %d does not require a gradient", i + 1);
+            rc = td_fail(err, TD_E_STATE, "grad", "tensor %d does not require a gradient",
+                         i + 1);
     if (rc) return rc;
     td_node *root = y->node ? td_node_ref(y->node) : td_tape_leaf(y, err);
     if (root == NULL) return TD_E_MEMORY;
@@ -425,7 +448,8 @@ int td_grad_of(td_val *y, td_val *seed, td_val *const *xs, int count, bool keep_
     }
     if (rc == 0) {
         mark_wanted(&w);
-        rc = walk_back(&w, root, y->node_out, y, seed, false, keep_graph, create_graph, err);
+        rc = walk_back(&w, root, y->node_out, y, seed, false, keep_graph, create_graph,
+                       err);
     }
     for (int i = 1; rc == 0 && i < count; i++) /* the same tensor asked for twice */
         for (int j = 0; j < i && grads[i] == NULL; j++)
@@ -453,7 +477,8 @@ td_val *td_val_detach(td_val *v, td_err *err) {
 int td_val_require_grad(td_val *v, bool on, td_err *err) {
     if (v->node) {
         if (on) return 0;
-        td_fail(err, TD_E_STATE, "requires_grad_", "the tensor is the result of an operation");
+        td_fail(err, TD_E_STATE, "requires_grad_",
+                "the tensor is the result of an operation");
         td_hint(err, "x:detach() gives one without gradients");
         return TD_E_STATE;
     }

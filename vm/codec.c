@@ -230,8 +230,8 @@ static void put_attr(td_writer *w, const td_attr *a) {
     }
 }
 
-void td_put_op(td_writer *w, td_op_names *names, const td_op *op, const td_arg *in, int nin,
-               const td_attrs *attrs, uint64_t out) {
+void td_put_op(td_writer *w, td_op_names *names, const td_op *op, const td_arg *in,
+               int nin, const td_attrs *attrs, uint64_t out) {
     put_op_name(w, names, op);
     if (op->nin < 0) td_put_uint(w, (uint64_t)nin);
     for (int i = 0; i < nin; i++) {
@@ -255,7 +255,8 @@ static const td_op *take_op_name(td_reader *r, td_op_names *names, td_err *err) 
     td_take_text(r, name, sizeof name);
     const td_op *op = r->failed ? NULL : td_op_find(name);
     if (op == NULL) {
-        td_fail(err, TD_E_PROTOCOL, "", "there is no operation '%s' here", r->failed ? "" : name);
+        td_fail(err, TD_E_PROTOCOL, "", "there is no operation '%s' here",
+                r->failed ? "" : name);
         return NULL;
     }
     if (names_add(names, op) != 0) {
@@ -300,13 +301,17 @@ int td_take_op(td_reader *r, td_op_names *names, td_op_record *rec, td_err *err)
     const td_op *op = rec->op;
     uint64_t nin = op->nin < 0 ? td_take_uint(r) : (uint64_t)op->nin;
     if (nin > TD_OP_MAX_IN || (op->nin < 0 && nin < 1))
-        return td_fail(err, TD_E_PROTOCOL, op->name, "%llu tensors", (unsigned long long)nin);
+        return td_fail(err, TD_E_PROTOCOL, op->name, "%llu tensors",
+                       (unsigned long long)nin);
     rec->nin = (int)nin;
     for (int i = 0; i < rec->nin; i++) take_arg(r, &rec->in[i]);
     rec->attrs = (td_attrs){0};
-    for (int k = 0, n = td_op_attr_count(op); k < n; k++) take_attr(r, &op->attr[k], &rec->attrs.v[k]);
+    for (int k = 0, n = td_op_attr_count(op); k < n; k++)
+        take_attr(r, &op->attr[k], &rec->attrs.v[k]);
     rec->out = op->nout > 0 ? td_take_uint(r) : 0;
-    if (r->failed) return td_fail(err, TD_E_PROTOCOL, op->name, "the operation's record is cut short");
+    if (r->failed)
+        return td_fail(err, TD_E_PROTOCOL, op->name,
+                       "the operation's record is cut short");
     if (op->nout > 0 && (rec->out == 0 || rec->out > UINT64_MAX - TD_OP_MAX_OUT))
         return td_fail(err, TD_E_PROTOCOL, op->name, "a result has no id");
     return 0;

@@ -36,11 +36,13 @@ unsigned td_take_byte(td_reader *r);
 uint64_t td_take_uint(td_reader *r);
 int64_t td_take_int(td_reader *r);
 double td_take_f64(td_reader *r);
-const unsigned char *td_take_bytes(td_reader *r, size_t n); /* NULL when there are not so many */
+const unsigned char *td_take_bytes(td_reader *r,
+                                   size_t n); /* NULL when there are not so many */
 /* Into text of room bytes, cut never: a longer one fails. */
 void td_take_text(td_reader *r, char *text, size_t room);
 td_dtype td_take_dtype(td_reader *r);
-void td_take_shape(td_reader *r, td_shape *s); /* sizes >= 0, at most TD_MAX_DIM of them */
+void td_take_shape(td_reader *r,
+                   td_shape *s); /* sizes >= 0, at most TD_MAX_DIM of them */
 void td_take_err(td_reader *r, td_err *e);
 
 /* The ops that a stream has named so far, on either side. */
@@ -65,8 +67,8 @@ typedef struct td_op_record {
     uint64_t out; /* id of output 0; the others follow on */
 } td_op_record;
 
-void td_put_op(td_writer *w, td_op_names *names, const td_op *op, const td_arg *in, int nin,
-               const td_attrs *attrs, uint64_t out);
+void td_put_op(td_writer *w, td_op_names *names, const td_op *op, const td_arg *in,
+               int nin, const td_attrs *attrs, uint64_t out);
 /* PROTOCOL error for an unknown op, a bad count, an attribute of a wrong kind. What the shape rule judges
  * is not judged here. */
 int td_take_op(td_reader *r, td_op_names *names, td_op_record *rec, td_err *err);

@@ -23,7 +23,7 @@ typedef struct td_grad {
     const td_op *op;
     const td_attrs *attrs;
     int nin, nout;
-    const td_meta *in_meta;  /* of the promoted inputs */
+    const td_meta *in_meta; /* of the promoted inputs */
     const td_meta *out_meta;
     td_val *const *in;   /* those that op->save names; NULL otherwise */
     td_val *const *out;  /* likewise */
@@ -35,10 +35,11 @@ typedef struct td_grad {
 } td_grad;
 
 /* Output 0 of op on inputs; NULL inputs or an earlier error give NULL. */
-td_val *g_op(td_grad *g, const td_op *op, const td_attrs *attrs, int nin, td_val *const *in);
+td_val *g_op(td_grad *g, const td_op *op, const td_attrs *attrs, int nin,
+             td_val *const *in);
 /* All outputs. False after an error. */
-bool g_op_n(td_grad *g, const td_op *op, const td_attrs *attrs, int nin, td_val *const *in,
-            td_val **out);
+bool g_op_n(td_grad *g, const td_op *op, const td_attrs *attrs, int nin,
+            td_val *const *in, td_val **out);
 td_val *g_num(td_grad *g, double v); /* a plain number */
 td_val *g_neg(td_grad *g, td_val *a);
 td_val *g_add(td_grad *g, td_val *a, td_val *b);

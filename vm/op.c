@@ -73,17 +73,18 @@ static int check_dim(const td_op *op, const td_attr_spec *spec, int64_t dim, int
                      td_err *err) {
     if (dim >= 0 && dim < ndim) return 0;
     return td_fail(err, TD_E_INDEX, op->name, "%s %lld of a tensor with %d dimensions",
-                   spec->name, (long long)(dim < 0 || dim == INT64_MAX ? dim : dim + 1), ndim);
+                   spec->name, (long long)(dim < 0 || dim == INT64_MAX ? dim : dim + 1),
+                   ndim);
 }
 
-static int check_list(const td_op *op, const td_attr_spec *spec, const td_attr *a, int ndim,
-                      td_err *err) {
+static int check_list(const td_op *op, const td_attr_spec *spec, const td_attr *a,
+                      int ndim, td_err *err) {
     if (a->n > TD_ATTR_MAX_LIST)
-        return td_fail(err, TD_E_LIMIT, op->name, "%s has %d entries, at most %d go", spec->name,
-                       a->n, TD_ATTR_MAX_LIST);
+        return td_fail(err, TD_E_LIMIT, op->name, "%s has %d entries, at most %d go",
+                       spec->name, a->n, TD_ATTR_MAX_LIST);
     if (spec->kind == TD_ATTR_INTS && spec->count > 0 && a->n != spec->count)
-        return td_fail(err, TD_E_ARGUMENT, op->name, "%s wants %d entries, got %d", spec->name,
-                       spec->count, a->n);
+        return td_fail(err, TD_E_ARGUMENT, op->name, "%s wants %d entries, got %d",
+                       spec->name, spec->count, a->n);
     if (spec->kind != TD_ATTR_DIMS) return 0;
     unsigned seen = 0;
     for (int i = 0; i < a->n; i++) {
@@ -97,7 +98,8 @@ static int check_list(const td_op *op, const td_attr_spec *spec, const td_attr *
     return 0;
 }
 
-int td_attrs_check(const td_op *op, const td_meta *in, int nin, td_attrs *attrs, td_err *err) {
+int td_attrs_check(const td_op *op, const td_meta *in, int nin, td_attrs *attrs,
+                   td_err *err) {
     int ndim = nin > 0 ? in[0].shape.ndim : 0;
     for (int k = 0; k < TD_OP_MAX_ATTRS; k++) {
         const td_attr_spec *spec = &op->attr[k];
@@ -105,12 +107,14 @@ int td_attrs_check(const td_op *op, const td_meta *in, int nin, td_attrs *attrs,
         if (a->kind == TD_ATTR_NONE) {
             if (spec->kind == TD_ATTR_NONE) continue;
             if (spec->required)
-                return td_fail(err, TD_E_ARGUMENT, op->name, "no %s was given", spec->name);
+                return td_fail(err, TD_E_ARGUMENT, op->name, "no %s was given",
+                               spec->name);
             preset(spec, a);
             continue; /* a preset dim may be out of range of a 0-d input: the op judges it */
         }
         if (a->kind != spec->kind)
-            return td_fail(err, TD_E_ARGUMENT, op->name, "attribute %d is of a wrong kind", k + 1);
+            return td_fail(err, TD_E_ARGUMENT, op->name,
+                           "attribute %d is of a wrong kind", k + 1);
         int rc = 0;
         switch (spec->kind) {
         case TD_ATTR_DTYPE:
@@ -120,8 +124,9 @@ int td_attrs_check(const td_op *op, const td_meta *in, int nin, td_attrs *attrs,
             break;
         case TD_ATTR_BOOL:
             if (a->i != 0 && a->i != 1)
-                rc = td_fail(err, TD_E_ARGUMENT, op->name, "%s is true or false, got %lld",
-                             spec->name, (long long)a->i);
+                rc =
+                    td_fail(err, TD_E_ARGUMENT, op->name, "%s is true or false, got %lld",
+                            spec->name, (long long)a->i);
             break;
         case TD_ATTR_DIM: /* a preset has been filled in once: it may come back over the wire */
             if (spec->required || a->i != (int64_t)spec->preset)
@@ -146,7 +151,8 @@ int td_shape_same(const td_meta *in, int nin, td_attrs *a, td_meta *out, td_err 
 }
 
 /* The call's name is put in by whoever called: a shape rule does not know its op. */
-int td_shape_elementwise(const td_meta *in, int nin, td_attrs *a, td_meta *out, td_err *err) {
+int td_shape_elementwise(const td_meta *in, int nin, td_attrs *a, td_meta *out,
+                         td_err *err) {
     (void)a;
     out[0].dtype = in[0].dtype;
     td_shape s = in[0].shape;

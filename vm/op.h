@@ -32,11 +32,11 @@ typedef enum td_attr_kind {
     TD_ATTR_DTYPE, /* .i, a td_dtype */
     TD_ATTR_DIM,   /* .i, 0-based dimension of input 0; Lua gives 1-based or negative */
     TD_ATTR_NEWDIM, /* .i, 0-based place of a new dimension: one more than input 0 has may be named */
-    TD_ATTR_DIMS,  /* .list of them, each at most once; n = 0: all dimensions */
-    TD_ATTR_POS,   /* .i, 0-based position; Lua gives 1-based or negative (the op resolves negative:
+    TD_ATTR_DIMS, /* .list of them, each at most once; n = 0: all dimensions */
+    TD_ATTR_POS, /* .i, 0-based position; Lua gives 1-based or negative (the op resolves negative:
                       bindings pass -1 for Lua's -1, and subtract 1 from positive ones) */
     TD_ATTR_SIZES, /* .list of sizes as given (-1 may mean "work it out", as the op says) */
-    TD_ATTR_INTS,  /* .list of plain integers: stride, padding. One number in Lua fills the list to
+    TD_ATTR_INTS, /* .list of plain integers: stride, padding. One number in Lua fills the list to
                       the spec's `count` */
 } td_attr_kind;
 
@@ -58,8 +58,9 @@ typedef struct td_attr_spec {
     const char *name;
     td_attr_kind kind;
     bool required;
-    double preset; /* value when not given and not required (lists: every entry; DIMS: ignored) */
-    int count;     /* INTS: entries of the list; 0 for any number */
+    /* value when not given and not required (lists: every entry; DIMS: ignored) */
+    double preset;
+    int count; /* INTS: entries of the list; 0 for any number */
 } td_attr_spec;
 
 /* What is known of a value without looking at it. */
@@ -70,27 +71,31 @@ typedef struct td_meta {
 } td_meta;
 
 enum {
-    TD_OP_METHOD = 1 << 0,      /* x:name(...) in Lua */
-    TD_OP_FUNCTION = 1 << 1,    /* tide.name(...) in Lua */
-    TD_OP_PROMOTE = 1 << 2,     /* tensor inputs are cast to one dtype first, and are never f16 or bf16;
-                                   inputs named by keep_dtype are left alone */
-    TD_OP_VIEW = 1 << 3,        /* output shares input 0's storage: `view` instead of `kernel` */
-    TD_OP_ELEMENTWISE = 1 << 4, /* each output element depends on one element of each input */
+    TD_OP_METHOD = 1 << 0,   /* x:name(...) in Lua */
+    TD_OP_FUNCTION = 1 << 1, /* tide.name(...) in Lua */
+    /* tensor inputs are cast to one dtype first, and are never f16 or bf16; inputs
+     * named by keep_dtype are left alone */
+    TD_OP_PROMOTE = 1 << 2,
+    TD_OP_VIEW = 1 << 3, /* output shares input 0's storage: `view` instead of `kernel` */
+    TD_OP_ELEMENTWISE = 1 << 4, /* an output element depends on one of each input */
     TD_OP_CREATE = 1 << 5,      /* no inputs: runs where it is told to */
     TD_OP_ASSIGN = 1 << 6,      /* changes input 0 in place, has no output */
-    TD_OP_FLOAT = 1 << 7,       /* integer inputs are cast to f32 first (exp, mean, division) */
+    TD_OP_FLOAT = 1 << 7, /* integer inputs are cast to f32 first (exp, mean, division) */
 };
 
 struct td_grad;
 
 typedef struct td_op {
     const char *name;
-    const char *doc; /* one sentence, then arguments and an example that shows its result with --> */
-    int nin;         /* inputs; -1: 1 to TD_OP_MAX_IN */
+    /* one sentence, then arguments and an example that shows its result with --> */
+    const char *doc;
+    int nin; /* inputs; -1: 1 to TD_OP_MAX_IN */
     int nout;
     unsigned flags;
-    unsigned keep_dtype; /* bit i: PROMOTE and FLOAT leave input i alone (conditions, indices) */
-    unsigned save;       /* what `grad` reads: TD_SAVE_IN(i), TD_SAVE_OUT(i); the rest is not kept */
+    /* bit i: PROMOTE and FLOAT leave input i alone (conditions, indices) */
+    unsigned keep_dtype;
+    /* what `grad` reads: TD_SAVE_IN(i), TD_SAVE_OUT(i); the rest is not kept */
+    unsigned save;
     td_attr_spec attr[TD_OP_MAX_ATTRS];
 
     /* Output dtypes and shapes from the inputs'; every shape error of the op is raised here, with the
@@ -103,8 +108,8 @@ typedef struct td_op {
 
     /* Fills in the outputs: fresh, contiguous, of the shapes that `shape` gave. Inputs may have any
      * strides. Scratch memory comes from td_data_new: the only way to fail. */
-    int (*kernel)(td_tensor *const *in, int nin, const td_attrs *attrs, td_tensor *const *out,
-                  td_err *err);
+    int (*kernel)(td_tensor *const *in, int nin, const td_attrs *attrs,
+                  td_tensor *const *out, td_err *err);
 
     /* TD_OP_VIEW: strides and offset over input 0's storage for the shape that `shape` gave. When no
      * such view exists (reshape of a transposed tensor) sets *copy: input 0 is made contiguous first,
@@ -124,8 +129,8 @@ typedef struct td_op {
  * does not matter. */
 #define TD_OP(id)                                                                        \
     extern const td_op td_op_##id;                                                       \
-    static const td_op *const td_op_row_##id                                             \
-        __attribute__((section("td_ops"), used)) = &td_op_##id;                          \
+    static const td_op *const td_op_row_##id __attribute__((section("td_ops"), used)) =  \
+        &td_op_##id;                                                                     \
     const td_op td_op_##id
 /* Makes an op of another file usable here. */
 #define TD_OP_USE(id) extern const td_op td_op_##id
@@ -139,12 +144,14 @@ const td_op *td_op_find(const char *name);
 /* Attributes: how many specs an op has; fills in presets and checks kinds, bounds of dims against
  * input 0 (or `ndim` given), lists. ARGUMENT and INDEX errors. */
 int td_op_attr_count(const td_op *op);
-int td_attrs_check(const td_op *op, const td_meta *in, int nin, td_attrs *attrs, td_err *err);
+int td_attrs_check(const td_op *op, const td_meta *in, int nin, td_attrs *attrs,
+                   td_err *err);
 
 /* Shape rules that many ops share. */
 int td_shape_same(const td_meta *in, int nin, td_attrs *a, td_meta *out, td_err *err);
 /* All inputs broadcast together; dtype of input 0 after promotion. */
-int td_shape_elementwise(const td_meta *in, int nin, td_attrs *a, td_meta *out, td_err *err);
+int td_shape_elementwise(const td_meta *in, int nin, td_attrs *a, td_meta *out,
+                         td_err *err);
 
 /* Setters for C callers: td_attrs a = {0}; td_attr_set_i(&a, 0, TD_ATTR_DIM, 1); */
 void td_attr_set_i(td_attrs *a, int at, td_attr_kind kind, int64_t v);

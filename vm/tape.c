@@ -88,15 +88,16 @@ static void save(td_saved *s, const td_val *v) {
 }
 
 static int changed(const td_node *n, td_err *err) {
-    td_fail(err, TD_E_STATE, "backward",
-            "a tensor that the gradient of %s needs was changed in place after it was used",
-            n->op->name);
+    td_fail(
+        err, TD_E_STATE, "backward",
+        "a tensor that the gradient of %s needs was changed in place after it was used",
+        n->op->name);
     td_hint(err, "change a copy: x:clone()");
     return TD_E_STATE;
 }
 
-static td_val *restore(const td_node *n, const td_saved *s, const td_meta *meta, td_node *maker,
-                       int maker_out, td_err *err) {
+static td_val *restore(const td_node *n, const td_saved *s, const td_meta *meta,
+                       td_node *maker, int maker_out, td_err *err) {
     td_val *v = NULL;
     if (s->t) {
         if (s->t->storage->version != s->version) {
@@ -125,7 +126,8 @@ static td_val *restore(const td_node *n, const td_saved *s, const td_meta *meta,
 
 td_val *td_saved_in(td_node *n, int i, td_err *err) {
     if (n->saved_in == NULL || !n->saved_in[i].set) return NULL;
-    return restore(n, &n->saved_in[i], &n->in_meta[i], n->edge[i].node, n->edge[i].out, err);
+    return restore(n, &n->saved_in[i], &n->in_meta[i], n->edge[i].node, n->edge[i].out,
+                   err);
 }
 
 td_val *td_saved_out(td_node *n, int k, td_err *err) {
@@ -162,7 +164,8 @@ int td_tape_record(const td_op *op, td_val *const *in, int nin, const td_attrs *
     n->attrs = *attrs;
     n->edge = td_new_array((size_t)nin, sizeof *n->edge);
     n->in_meta = td_new_array((size_t)nin, sizeof *n->in_meta);
-    if (op->save & TD_SAVE_ALL_IN) n->saved_in = td_new_array((size_t)nin, sizeof *n->saved_in);
+    if (op->save & TD_SAVE_ALL_IN)
+        n->saved_in = td_new_array((size_t)nin, sizeof *n->saved_in);
     if (!n->edge || !n->in_meta || ((op->save & TD_SAVE_ALL_IN) && !n->saved_in)) {
         td_node_unref(&n);
         return td_fail(err, TD_E_MEMORY, op->name, "out of memory");
@@ -174,7 +177,8 @@ int td_tape_record(const td_op *op, td_val *const *in, int nin, const td_attrs *
     for (int k = 0; rc == 0 && k < op->nout; k++) {
         n->out_meta[k] = out[k]->meta;
         if (op->save & TD_SAVE_OUT(k)) save(&n->saved_out[k], out[k]);
-        if (!td_dtype_is_float(out[k]->meta.dtype)) continue; /* positions carry no gradient */
+        if (!td_dtype_is_float(out[k]->meta.dtype))
+            continue; /* positions carry no gradient */
         out[k]->requires_grad = true;
         out[k]->node = td_node_ref(n);
         out[k]->node_out = k;

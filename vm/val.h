@@ -22,13 +22,13 @@ typedef struct td_version {
 /* An object at a place. When its last reference goes the place is told. */
 typedef struct td_obj {
     int refs;
-    td_place *place; /* counted */
-    uint64_t id;     /* chosen here, unique in this process */
-    size_t bytes;    /* what it holds there, for the collector's account */
+    td_place *place;     /* counted */
+    uint64_t id;         /* chosen here, unique in this process */
+    size_t bytes;        /* what it holds there, for the collector's account */
     td_version *version; /* the tape compares it */
-    bool keep;       /* do not free it there when the last reference goes */
-    bool is_view;    /* made over another's storage, which may have gone since */
-    bool gone;       /* fetched, moved away or freed: using it is an error */
+    bool keep;           /* do not free it there when the last reference goes */
+    bool is_view;        /* made over another's storage, which may have gone since */
+    bool gone;           /* fetched, moved away or freed: using it is an error */
 } td_obj;
 
 /* A value on its way here. Filled in by its place. */
@@ -36,11 +36,12 @@ typedef struct td_coming {
     int refs;
     td_place *place; /* counted */
     uint64_t id;     /* the place's own key for it */
-    td_obj *from;    /* counted; not asked for yet: the first look asks (and if none comes, the object
-                        is freed there like any other) */
+    /* counted; not asked for yet: the first look asks (and if none comes, the object
+     * is freed there like any other) */
+    td_obj *from;
     bool done;
-    td_tensor *t;    /* when done and well */
-    td_err err;      /* when done and failed */
+    td_tensor *t; /* when done and well */
+    td_err err;   /* when done and failed */
 } td_coming;
 
 /* An input of an operation at a place: an object there, or a plain number. */
@@ -53,8 +54,9 @@ typedef struct td_arg {
 
 typedef struct td_place_ops {
     /* Records op; makes nout objects. attrs are complete, shapes checked, out_meta known. */
-    int (*apply)(td_place *p, const td_op *op, const td_arg *in, int nin, const td_attrs *attrs,
-                 const td_meta *out_meta, td_obj **out, td_err *err);
+    int (*apply)(td_place *p, const td_op *op, const td_arg *in, int nin,
+                 const td_attrs *attrs, const td_meta *out_meta, td_obj **out,
+                 td_err *err);
     /* Sends a tensor there: for a gradient that is to be added to where its leaf lives now. */
     int (*put)(td_place *p, td_tensor *t, td_obj **out, td_err *err);
     /* The last reference of an object has gone. Must not fail or call back. */
@@ -98,23 +100,23 @@ td_away_account td_away(void);
 struct td_val {
     int refs;
     td_meta meta;
-    td_tensor *t;      /* here, or NULL */
-    td_obj *obj;       /* at a place, or NULL */
-    td_coming *coming; /* on its way here, or NULL */
+    td_tensor *t;       /* here, or NULL */
+    td_obj *obj;        /* at a place, or NULL */
+    td_coming *coming;  /* on its way here, or NULL */
     bool requires_grad; /* a leaf that wants a gradient, or the result of such */
     td_node *node;      /* who made it (counted), or NULL for a leaf */
     int node_out;       /* which output of node */
     td_node *leaf_node; /* a leaf's accumulator while the tape holds one; not counted */
-    td_val *grad;      /* of a leaf, after backward */
-    td_val *inner;     /* a pointer to a pointer: what it points at */
-    uint64_t id;       /* for objects: obj->id; for local values given out on first use */
-    void *tag;         /* owned by the session layer (tags and description), freed by td_free */
+    td_val *grad;       /* of a leaf, after backward */
+    td_val *inner;      /* a pointer to a pointer: what it points at */
+    uint64_t id; /* for objects: obj->id; for local values given out on first use */
+    void *tag;   /* owned by the session layer (tags and description), freed by td_free */
 };
 
 /* Takes over the reference of t (also when it fails). weak: a plain number. */
 td_val *td_val_new(td_tensor *t, td_err *err);
-td_val *td_val_number(double v, td_err *err);      /* weak, f64 inside */
-td_val *td_val_integer(int64_t v, td_err *err);    /* weak, i64 inside */
+td_val *td_val_number(double v, td_err *err);   /* weak, f64 inside */
+td_val *td_val_integer(int64_t v, td_err *err); /* weak, i64 inside */
 /* A value at a place; takes over the reference of obj. */
 td_val *td_val_away(td_obj *obj, const td_meta *meta, td_err *err);
 /* A value on its way here; takes over the reference of c. */

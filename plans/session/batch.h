@@ -12,21 +12,21 @@ enum { TD_LETTER_BATCH = 1, TD_LETTER_REPLY = 2 };
 
 /*     name     number  */
 #define TD_RECORDS(X)                                                                    \
-    X(OP, 1)       /* an operation (vm/codec.h) */                                       \
-    X(PUT, 2)      /* id, dtype, shape, tags, description; elements in the bulk */       \
-    X(FREE, 3)     /* id */                                                              \
-    X(GET, 4)      /* key, id, drop: answered with the tensor */                         \
-    X(TAG, 5)      /* id, tags, description */                                           \
-    X(CLEAR, 6)    /* all objects of the session go */                                   \
-    X(OBJECTS, 7)  /* key: answered with what there is */                                \
-    X(SEARCH, 8)   /* key, tags: answered with objects and data sets that have all */    \
-    X(DATASET, 9)  /* key, name, id of x, id of y: binds a data set's tensors to ids */
+    X(OP, 1)      /* an operation (vm/codec.h) */                                        \
+    X(PUT, 2)     /* id, dtype, shape, tags, description; elements in the bulk */        \
+    X(FREE, 3)    /* id */                                                               \
+    X(GET, 4)     /* key, id, drop: answered with the tensor */                          \
+    X(TAG, 5)     /* id, tags, description */                                            \
+    X(CLEAR, 6)   /* all objects of the session go */                                    \
+    X(OBJECTS, 7) /* key: answered with what there is */                                 \
+    X(SEARCH, 8)  /* key, tags: answered with objects and data sets that have all */     \
+    X(DATASET, 9) /* key, name, id of x, id of y: binds a data set's tensors to ids */
 
 typedef enum td_record {
 #define TD_X(name, number) TD_REC_##name = number,
     TD_RECORDS(TD_X)
 #undef TD_X
-    TD_REC_END
+        TD_REC_END
 } td_record;
 
 #define TD_TAGS_MAX 16

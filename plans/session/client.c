@@ -9,10 +9,12 @@
 #include "plans/session/session.h"
 #include "runtime/mem.h"
 
-#define LETTER_MAX ((size_t)8 << 30) /* of a reply: what the scientist asked for himself */
-#define LOOK_MS 100                  /* how often a wait looks for an interrupt */
+#define LETTER_MAX                                                                       \
+    ((size_t)8 << 30) /* of a reply: what the scientist asked for himself */
+#define LOOK_MS 100   /* how often a wait looks for an interrupt */
 #define FREE_AFTER_MS 500
-#define ASK_AGAIN_MS 1000 /* a HELLO or PING with no answer is sent again, then after twice as long, ... */
+#define ASK_AGAIN_MS                                                                     \
+    1000 /* a HELLO or PING with no answer is sent again, then after twice as long, ... */
 #define ASK_AGAIN_MAX_MS 30000
 
 int64_t td_session_now_ms(const td_session *s) {
@@ -116,7 +118,8 @@ static int ask_again(td_session *s, td_err *err) {
 /* Gives the transport whatever is due. */
 static int pump_out(td_session *s, td_err *err) {
     int rc = ask_again(s, err);
-    while (rc == 0 && s->welcomed && td_link_next(s->link, td_session_now_ms(s), &s->frame))
+    while (rc == 0 && s->welcomed &&
+           td_link_next(s->link, td_session_now_ms(s), &s->frame))
         rc = send_frame(s, err);
     return rc;
 }
@@ -133,8 +136,8 @@ static int queue_batch(td_session *s, td_err *err) {
         return td_link_send(s->link, &letter, err);
     td_free(letter.bytes);
     if (failed) return td_fail(err, TD_E_MEMORY, "", "out of memory");
-    return td_fail(err, TD_E_LIMIT, "", "a batch of %zu bytes, %s takes at most %zu", letter.size,
-                   s->place.name, s->max_letter);
+    return td_fail(err, TD_E_LIMIT, "", "a batch of %zu bytes, %s takes at most %zu",
+                   letter.size, s->place.name, s->max_letter);
 }
 
 int td_session_flush(td_session *s, td_err *err) {
@@ -171,13 +174,16 @@ static void lose(td_session *s, const td_err *why) {
 }
 
 static int take_welcome(td_session *s, const td_frame *f, td_err *err) {
-    if (f->n == 0) return td_fail(err, TD_E_PROTOCOL, "", "a worker's welcome bears no mark");
+    if (f->n == 0)
+        return td_fail(err, TD_E_PROTOCOL, "", "a worker's welcome bears no mark");
     td_frame link_frame = *f;
-    if (s->welcomed && f->n == s->host) link_frame.type = TD_FRAME_ACK; /* a HELLO was answered twice */
+    if (s->welcomed && f->n == s->host)
+        link_frame.type = TD_FRAME_ACK; /* a HELLO was answered twice */
     snprintf(s->place.name, sizeof s->place.name, "%s", f->name);
     int rc = 0;
     if (s->host && f->n != s->host) {
-        rc = td_fail(err, TD_E_GONE, "", "%s has begun anew; what was there is gone", f->name);
+        rc = td_fail(err, TD_E_GONE, "", "%s has begun anew; what was there is gone",
+                     f->name);
         lose(s, err);
     }
     s->host = f->n;
@@ -185,13 +191,15 @@ static int take_welcome(td_session *s, const td_frame *f, td_err *err) {
     s->welcomed = true;
     s->greeting = false;
     td_err ignored;
-    int linked = td_link_frame(s->link, &link_frame, td_session_now_ms(s), rc ? &ignored : err);
+    int linked =
+        td_link_frame(s->link, &link_frame, td_session_now_ms(s), rc ? &ignored : err);
     return rc ? rc : linked;
 }
 
 static int take_error(td_session *s, const td_frame *f, td_err *err) {
     *err = f->err;
-    if (f->err.code == TD_E_GONE) { /* the session's process: a new one comes with the next HELLO */
+    if (f->err.code ==
+        TD_E_GONE) { /* the session's process: a new one comes with the next HELLO */
         lose(s, &f->err);
         s->host = 0;
         td_err ignored;
@@ -208,14 +216,17 @@ static int take_frame(td_session *s, const void *bytes, size_t n, td_err *err) {
     s->stats.bytes_in += n;
     int rc = td_frame_parse(bytes, n, &f, err);
     if (rc) return rc;
-    if (memcmp(f.session, s->id, sizeof s->id) != 0) return 0; /* of a session that was before */
+    if (memcmp(f.session, s->id, sizeof s->id) != 0)
+        return 0; /* of a session that was before */
     switch (f.type) {
     case TD_FRAME_WELCOME: return take_welcome(s, &f, err);
     case TD_FRAME_PONG: s->ponged |= f.n == s->ping; return 0;
     case TD_FRAME_ERROR: return take_error(s, &f, err);
     case TD_FRAME_DATA:
     case TD_FRAME_ACK: rc = td_link_frame(s->link, &f, td_session_now_ms(s), err); break;
-    default: return td_fail(err, TD_E_PROTOCOL, "", "%s sent a frame of type %d", s->place.name, f.type);
+    default:
+        return td_fail(err, TD_E_PROTOCOL, "", "%s sent a frame of type %d",
+                       s->place.name, f.type);
     }
     td_letter letter;
     while (rc == 0 && td_link_letter(s->link, &letter)) {
@@ -238,9 +249,7 @@ static int turn(td_session *s, int wait_ms, td_err *err) {
         rc = take_frame(s, frame, n, err);
         td_free(frame);
         break;
-    case TD_EV_UP:
-        rc = greet(s, err);
-        break;
+    case TD_EV_UP: rc = greet(s, err); break;
     case TD_EV_DOWN: /* nothing is forgotten: should the worker come back, all goes on from here */
         await_welcome(s, false);
         rc = err->code;
@@ -251,20 +260,21 @@ static int turn(td_session *s, int wait_ms, td_err *err) {
 }
 
 /* Turns until *done, with interrupts and a time limit (0: none). Errors of the connection end it. */
-static int turn_until(td_session *s, const bool *done, int wait_ms, const char *call, td_err *err) {
+static int turn_until(td_session *s, const bool *done, int wait_ms, const char *call,
+                      td_err *err) {
     int64_t end = wait_ms > 0 ? td_session_now_ms(s) + wait_ms : 0;
     while (!*done) {
         int64_t left = end ? end - td_session_now_ms(s) : LOOK_MS;
         if (left <= 0) {
-            td_fail(err, TD_E_TIMEOUT, call, "%s has not answered within %d ms", s->place.name,
-                    wait_ms);
+            td_fail(err, TD_E_TIMEOUT, call, "%s has not answered within %d ms",
+                    s->place.name, wait_ms);
             return TD_E_TIMEOUT;
         }
         int rc = turn(s, left < LOOK_MS ? (int)left : LOOK_MS, err);
         if (rc) return rc;
         if (!*done && s->hooks.interrupted && s->hooks.interrupted())
-            return td_fail(err, TD_E_INTERRUPTED, call, "interrupted while waiting for %s",
-                           s->place.name);
+            return td_fail(err, TD_E_INTERRUPTED, call,
+                           "interrupted while waiting for %s", s->place.name);
     }
     return 0;
 }
@@ -303,7 +313,8 @@ int td_session_wait(td_session *s, td_err *err) {
         const td_batch *b = s->sent;
         rc = turn(s, LOOK_MS, err);
         if (rc == 0 && s->sent == b && s->hooks.interrupted && s->hooks.interrupted())
-            rc = td_fail(err, TD_E_INTERRUPTED, "", "interrupted while waiting for %s", s->place.name);
+            rc = td_fail(err, TD_E_INTERRUPTED, "", "interrupted while waiting for %s",
+                         s->place.name);
     }
     if (rc == 0) rc = first_error(s, err);
     td_session_unlock(s);
@@ -378,6 +389,8 @@ void td_session_end(td_session *s) {
     td_session_lock(s);
     if (!s->ended) send_simple(s, TD_FRAME_BYE, 0, &ignored);
     s->ended = true;
+    s->welcomed = s->greeting = s->pinging =
+        false; /* nothing more is sent: it would begin a new session there */
     td_session_fail_all(s, &ended);
     td_session_unlock(s);
 }
@@ -385,7 +398,8 @@ void td_session_end(td_session *s) {
 void td_session_destroy(td_session *s) {
     s->place.refs = 1; /* what is awaited holds references of the place */
     td_session_end(s);
-    s->transport.close(s->transport.ctx); /* joins the thread that may call td_session_tick */
+    s->transport.close(
+        s->transport.ctx); /* joins the thread that may call td_session_tick */
     td_link_free(&s->link);
     td_writer_free(&s->frame);
     td_writer_free(&s->records);

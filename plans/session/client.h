@@ -14,7 +14,7 @@ typedef enum td_event {
     TD_EV_FRAME,   /* *frame, *n: allocated with td_new_bytes, the caller frees it */
     TD_EV_UP,      /* a connection is there (first, or again): say hello */
     TD_EV_TIMEOUT, /* nothing within the time given */
-    TD_EV_DOWN     /* the connection has been lost for longer than the grace time; said by every call
+    TD_EV_DOWN /* the connection has been lost for longer than the grace time; said by every call
                       until it is UP again */
 } td_event;
 
@@ -33,7 +33,7 @@ typedef struct td_transport {
 typedef struct td_session td_session; /* a td_place: cast with td_session_place */
 
 typedef struct td_session_stats {
-    uint64_t batches, waits, ops;       /* sent, waited for, recorded */
+    uint64_t batches, waits, ops; /* sent, waited for, recorded */
     uint64_t frames_out, frames_in, bytes_out, bytes_in;
 } td_session_stats;
 
@@ -43,7 +43,8 @@ typedef struct td_session_hooks {
     void (*where)(char *text, size_t size);
     void (*idle)(void *ctx);
     bool (*interrupted)(void); /* asked during a wait: true ends it with INTERRUPTED */
-    int64_t (*now_ms)(void *ctx); /* the clock; NULL: the system's monotonic one. For simulators */
+    int64_t (*now_ms)(
+        void *ctx); /* the clock; NULL: the system's monotonic one. For simulators */
     void *ctx;
 } td_session_hooks;
 
@@ -57,8 +58,8 @@ td_session *td_session_of(td_place *p); /* NULL when the place is no session (a 
 td_session_stats td_session_get_stats(td_session *s);
 
 /* x, which is here, goes there too. id 0: a fresh one. *out: a pointer (new reference). tags may be NULL. */
-int td_session_send(td_session *s, td_tensor *x, uint64_t id, const td_tags *tags, td_obj **out,
-                    td_err *err);
+int td_session_send(td_session *s, td_tensor *x, uint64_t id, const td_tags *tags,
+                    td_obj **out, td_err *err);
 /* The value of obj will come here; drop: it is gone from there then. Does not wait. */
 int td_session_get(td_session *s, td_obj *obj, bool drop, td_coming **out, td_err *err);
 int td_session_tag(td_session *s, td_obj *obj, const td_tags *tags, td_err *err);
@@ -71,10 +72,11 @@ int td_session_wait(td_session *s, td_err *err);
 
 /* Questions; each flushes and waits. *list: count entries, td_free. */
 int td_session_objects(td_session *s, td_about **list, int *count, td_err *err);
-int td_session_search(td_session *s, const td_tags *tags, td_about **list, int *count, td_err *err);
+int td_session_search(td_session *s, const td_tags *tags, td_about **list, int *count,
+                      td_err *err);
 /* Pointers to a data set's tensors (y may come out NULL), of data that the session does not own. */
-int td_session_dataset(td_session *s, const char *name, td_obj **x, td_about *about_x, td_obj **y,
-                       td_about *about_y, td_err *err);
+int td_session_dataset(td_session *s, const char *name, td_obj **x, td_about *about_x,
+                       td_obj **y, td_about *about_y, td_err *err);
 /* A pointer to an object that is known to be there (from a search); does not own it. */
 td_obj *td_session_adopt(td_session *s, const td_about *about);
 /* Round trip to whoever holds the worker's socket, in ms; nothing recorded is sent. */

@@ -10,7 +10,8 @@
 
 /* ---- writing ---- */
 
-static void put_head(td_writer *w, unsigned small, unsigned small_max, unsigned wide, size_t n) {
+static void put_head(td_writer *w, unsigned small, unsigned small_max, unsigned wide,
+                     size_t n) {
     if (n <= small_max) {
         td_put_byte(w, small | (unsigned)n);
     } else { /* 8-bit form, or 16-bit one behind it */
@@ -32,7 +33,8 @@ static void put_number(td_writer *w, uint64_t v) {
         return;
     }
     td_put_byte(w, v <= UINT32_MAX ? 0xce : 0xcf);
-    for (int i = v <= UINT32_MAX ? 24 : 56; i >= 0; i -= 8) td_put_byte(w, (unsigned)(v >> i) & 255);
+    for (int i = v <= UINT32_MAX ? 24 : 56; i >= 0; i -= 8)
+        td_put_byte(w, (unsigned)(v >> i) & 255);
 }
 
 typedef struct fields {
@@ -200,13 +202,16 @@ static int take_field(td_reader *r, td_frame *f, seen *s, td_err *err) {
     case 'b': s->payload = take_number(r); break;
     default: return td_fail(err, TD_E_PROTOCOL, "", "a frame has no key '%c'", c);
     }
-    if (r->failed) return td_fail(err, TD_E_PROTOCOL, "", "the value of '%c' is malformed", c);
+    if (r->failed)
+        return td_fail(err, TD_E_PROTOCOL, "", "the value of '%c' is malformed", c);
     return 0;
 }
 
-static int check_frame(td_frame *f, const seen *s, size_t map_bytes, size_t n, td_err *err) {
+static int check_frame(td_frame *f, const seen *s, size_t map_bytes, size_t n,
+                       td_err *err) {
     if (!has(s, 'v') || s->version != TD_WIRE_VERSION)
-        return td_fail(err, TD_E_PROTOCOL, "", "version %llu of the protocol, this is version %d",
+        return td_fail(err, TD_E_PROTOCOL, "",
+                       "version %llu of the protocol, this is version %d",
                        (unsigned long long)s->version, TD_WIRE_VERSION);
     if (s->type < TD_FRAME_HELLO || s->type > TD_FRAME_ERROR)
         return td_fail(err, TD_E_PROTOCOL, "", "there is no frame of type %llu",
@@ -221,7 +226,8 @@ static int check_frame(td_frame *f, const seen *s, size_t map_bytes, size_t n, t
                        (unsigned long long)s->payload);
     size_t begin = (map_bytes + 7) & ~(size_t)7;
     if (begin > n || n - begin != s->payload)
-        return td_fail(err, TD_E_PROTOCOL, "", "a payload of %llu bytes was said, %zu are there",
+        return td_fail(err, TD_E_PROTOCOL, "",
+                       "a payload of %llu bytes was said, %zu are there",
                        (unsigned long long)s->payload, begin > n ? 0 : n - begin);
     f->payload_bytes = (size_t)s->payload;
     return 0;
@@ -230,11 +236,13 @@ static int check_frame(td_frame *f, const seen *s, size_t map_bytes, size_t n, t
 int td_frame_parse(const void *bytes, size_t n, td_frame *f, td_err *err) {
     *f = (td_frame){0};
     if (n > TD_FRAME_MAX)
-        return td_fail(err, TD_E_LIMIT, "", "a frame of %zu bytes, at most %u go", n, TD_FRAME_MAX);
+        return td_fail(err, TD_E_LIMIT, "", "a frame of %zu bytes, at most %u go", n,
+                       TD_FRAME_MAX);
     td_reader r = {.data = bytes, .size = n < MAP_MAX ? n : MAP_MAX};
     seen s = {0};
     unsigned count = take_count(&r);
-    if (r.failed) return td_fail(err, TD_E_PROTOCOL, "", "a frame does not begin with a map");
+    if (r.failed)
+        return td_fail(err, TD_E_PROTOCOL, "", "a frame does not begin with a map");
     for (unsigned i = 0; i < count; i++) {
         int rc = take_field(&r, f, &s, err);
         if (rc) return rc;

@@ -14,15 +14,15 @@ struct td_host {
     unsigned char session[TD_SESSION_BYTES];
     td_link *link;
     td_store store;
-    uint64_t mark;     /* tells this host from those before it under the session's name */
-    bool welcome;      /* a HELLO waits for its answer */
-    bool resumed;      /* it named this host */
-    uint64_t pong;     /* mark of a PING that waits for its answer */
+    uint64_t mark; /* tells this host from those before it under the session's name */
+    bool welcome;  /* a HELLO waits for its answer */
+    bool resumed;  /* it named this host */
+    uint64_t pong; /* mark of a PING that waits for its answer */
     bool pong_pending;
 };
 
-td_host *td_host_new(const td_host_config *config, const unsigned char session[TD_SESSION_BYTES],
-                     td_err *err) {
+td_host *td_host_new(const td_host_config *config,
+                     const unsigned char session[TD_SESSION_BYTES], td_err *err) {
     td_host *h = sodium_init() >= 0 ? td_new(td_host) : NULL;
     if (h == NULL) {
         td_fail(err, TD_E_MEMORY, "", "out of memory");
@@ -48,10 +48,16 @@ void td_host_free(td_host **hp) {
 
 int td_host_object_count(const td_host *h) { return (int)h->store.map.count; }
 
-int td_host_batch(td_host *h, uint64_t number, const unsigned char *head, size_t head_bytes,
-                  const unsigned char *bulk, size_t bulk_bytes, td_letter *reply, td_err *err) {
-    td_run run = {.config = h->config, .store = &h->store, .number = number, .head = head,
-                  .bulk = bulk, .head_bytes = head_bytes, .bulk_bytes = bulk_bytes};
+int td_host_batch(td_host *h, uint64_t number, const unsigned char *head,
+                  size_t head_bytes, const unsigned char *bulk, size_t bulk_bytes,
+                  td_letter *reply, td_err *err) {
+    td_run run = {.config = h->config,
+                  .store = &h->store,
+                  .number = number,
+                  .head = head,
+                  .bulk = bulk,
+                  .head_bytes = head_bytes,
+                  .bulk_bytes = bulk_bytes};
     td_err refused = {0};
     if (td_verify(&run, &refused) == 0) td_run_records(&run);
     int rc = td_run_reply(&run, refused.code ? &refused : NULL, reply, err);
@@ -60,7 +66,8 @@ int td_host_batch(td_host *h, uint64_t number, const unsigned char *head, size_t
 }
 
 /* A reply that says no more than why there is none. */
-static int send_refusal(td_host *h, const td_letter *batch, const td_err *why, td_err *err) {
+static int send_refusal(td_host *h, const td_letter *batch, const td_err *why,
+                        td_err *err) {
     td_reader r = {.data = batch->bytes, .size = batch->head_bytes};
     td_run run = {.number = td_take_uint(&r)};
     td_letter reply;
@@ -73,7 +80,8 @@ static int send_refusal(td_host *h, const td_letter *batch, const td_err *why, t
 static int run_batch(td_host *h, const td_letter *batch, td_err *err) {
     td_err why = {0};
     td_letter reply;
-    int rc = td_host_batch(h, 0, batch->bytes, batch->head_bytes, batch->bytes + batch->head_bytes,
+    int rc = td_host_batch(h, 0, batch->bytes, batch->head_bytes,
+                           batch->bytes + batch->head_bytes,
                            batch->size - batch->head_bytes, &reply, &why);
     if (rc == 0) rc = td_link_send(h->link, &reply, &why);
     return rc ? send_refusal(h, batch, &why, err) : 0;
@@ -117,7 +125,9 @@ int td_host_frame(td_host *h, const void *bytes, size_t n, int64_t now_ms, td_er
     case TD_FRAME_ACK:
         rc = td_link_frame(h->link, &f, now_ms, err);
         return rc ? rc : run_letters(h, err);
-    default: return td_fail(err, TD_E_PROTOCOL, "", "a frame of type %d from a client", f.type);
+    default:
+        return td_fail(err, TD_E_PROTOCOL, "", "a frame of type %d from a client",
+                       f.type);
     }
 }
 

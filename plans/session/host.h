@@ -11,7 +11,8 @@ typedef struct td_shared_set {
     char name[TD_NAME_BYTES];
     td_tensor *x, *y; /* y may be NULL; counted */
     td_tags tags;
-    bool open; /* rows may be fetched and computed on; otherwise approved plans only: refused here */
+    /* rows may be fetched and computed on; otherwise approved plans only: refused here */
+    bool open;
 } td_shared_set;
 
 typedef struct td_host_config {
@@ -25,8 +26,8 @@ typedef struct td_host_config {
 typedef struct td_host td_host;
 
 /* config must outlive the host. */
-td_host *td_host_new(const td_host_config *config, const unsigned char session[TD_SESSION_BYTES],
-                     td_err *err);
+td_host *td_host_new(const td_host_config *config,
+                     const unsigned char session[TD_SESSION_BYTES], td_err *err);
 void td_host_free(td_host **h);
 
 /* Takes in one frame; runs whatever batch it completes, to the end. PROTOCOL and LIMIT errors mean that the
@@ -37,7 +38,8 @@ bool td_host_next(td_host *h, int64_t now_ms, td_writer *w);
 int td_host_object_count(const td_host *h);
 
 /* For fuzzers and tests: verifies and runs one batch (head, bulk), appends the reply. */
-int td_host_batch(td_host *h, uint64_t number, const unsigned char *head, size_t head_bytes,
-                  const unsigned char *bulk, size_t bulk_bytes, td_letter *reply, td_err *err);
+int td_host_batch(td_host *h, uint64_t number, const unsigned char *head,
+                  size_t head_bytes, const unsigned char *bulk, size_t bulk_bytes,
+                  td_letter *reply, td_err *err);
 
 #endif

@@ -11,7 +11,7 @@ typedef struct td_idmap {
     struct td_idmap_slot {
         uint64_t id; /* 0: empty */
         void *value;
-    } *slot;
+    } * slot;
     size_t room, count;
 } td_idmap;
 

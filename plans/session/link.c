@@ -6,9 +6,10 @@
 #include "runtime/mem.h"
 
 #define QUEUE_BYTES_MAX ((size_t)4 << 30) /* letters that wait to be sent */
-#define ACK_EVERY 8                       /* frames received before an acknowledgement goes alone */
+#define ACK_EVERY 8 /* frames received before an acknowledgement goes alone */
 #define ACK_AFTER_MS 200
-#define PATIENCE_MS 2000      /* of silence while something is unacknowledged: a peer may be computing */
+#define PATIENCE_MS                                                                      \
+    2000 /* of silence while something is unacknowledged: a peer may be computing */
 #define PATIENCE_MAX_MS 30000
 #define GROW_FIRST ((size_t)4 << 20)
 
@@ -34,9 +35,10 @@ struct td_link {
     uint64_t cursor;      /* the next frame to send */
     size_t backlog;
     int64_t last_progress_ms;
-    int64_t patience_ms; /* silence after which one frame is sent again; doubles each time */
-    bool probing;        /* that one frame is out, no other until something comes back */
-    bool silent;         /* until the peer says where to go on */
+    /* silence after which one frame is sent again; doubles each time */
+    int64_t patience_ms;
+    bool probing; /* that one frame is out, no other until something comes back */
+    bool silent;  /* until the peer says where to go on */
     /* in */
     uint64_t wanted; /* next number */
     td_letter partial;
@@ -44,8 +46,8 @@ struct td_link {
     incoming *ready, **ready_tail;
     unsigned unacked; /* frames taken in since the last acknowledgement left */
     int64_t first_unacked_ms;
-    bool ask_again;      /* a gap was seen: say so once */
-    uint64_t asked_for;  /* the gap that has been asked for */
+    bool ask_again;     /* a gap was seen: say so once */
+    uint64_t asked_for; /* the gap that has been asked for */
 };
 
 td_link *td_link_new(const unsigned char session[TD_SESSION_BYTES], size_t max_letter,
@@ -114,7 +116,8 @@ int td_link_send(td_link *l, td_letter *letter, td_err *err) {
     o->letter = *letter;
     letter->bytes = NULL;
     o->first = l->next_number;
-    o->frames = o->letter.size <= l->piece ? 1 : (o->letter.size + l->piece - 1) / l->piece;
+    o->frames =
+        o->letter.size <= l->piece ? 1 : (o->letter.size + l->piece - 1) / l->piece;
     l->next_number += o->frames;
     l->backlog += o->letter.size;
     *l->tail = o;
@@ -126,8 +129,9 @@ int td_link_send(td_link *l, td_letter *letter, td_err *err) {
 
 static int take_ack(td_link *l, uint64_t ack, int64_t now, td_err *err) {
     if (ack > l->next_number)
-        return td_fail(err, TD_E_PROTOCOL, "", "frame %llu is acknowledged, %llu were sent",
-                       (unsigned long long)ack - 1, (unsigned long long)l->next_number - 1);
+        return td_fail(
+            err, TD_E_PROTOCOL, "", "frame %llu is acknowledged, %llu were sent",
+            (unsigned long long)ack - 1, (unsigned long long)l->next_number - 1);
     l->probing = false;
     l->last_progress_ms = now;
     if (ack <= l->acked) return 0;
@@ -143,7 +147,8 @@ static int begin_letter(td_link *l, const td_frame *f, td_err *err) {
     if (f->size > l->max_letter)
         return td_fail(err, TD_E_LIMIT, "", "a letter of %llu bytes, at most %zu go",
                        (unsigned long long)f->size, l->max_letter);
-    l->partial = (td_letter){.kind = f->kind, .head_bytes = (size_t)f->head, .size = (size_t)f->size};
+    l->partial = (td_letter){
+        .kind = f->kind, .head_bytes = (size_t)f->head, .size = (size_t)f->size};
     l->partial_at = 0;
     l->partial_room = l->partial.size < GROW_FIRST ? l->partial.size : GROW_FIRST;
     l->partial.bytes = td_new_bytes(l->partial_room);
@@ -208,7 +213,8 @@ static int take_data(td_link *l, const td_frame *f, int64_t now, td_err *err) {
         if (rc) return rc;
         l->wanted++;
     }
-    if (l->unacked++ == 0) l->first_unacked_ms = now; /* a double is acknowledged anew, too */
+    if (l->unacked++ == 0)
+        l->first_unacked_ms = now; /* a double is acknowledged anew, too */
     return 0;
 }
 
@@ -229,7 +235,9 @@ int td_link_frame(td_link *l, const td_frame *f, int64_t now, td_err *err) {
         if (f->resend && f->ack == l->acked) l->cursor = l->acked;
         return 0;
     case TD_FRAME_DATA: return take_data(l, f, now, err);
-    default: return td_fail(err, TD_E_PROTOCOL, "", "a frame of type %d is not for a link", f->type);
+    default:
+        return td_fail(err, TD_E_PROTOCOL, "", "a frame of type %d is not for a link",
+                       f->type);
     }
 }
 
@@ -273,7 +281,8 @@ bool td_link_next(td_link *l, int64_t now, td_writer *w) {
     w->size = 0;
     if (l->silent) return false;
     if (l->cursor > l->acked && now - l->last_progress_ms > l->patience_ms) {
-        l->cursor = l->acked; /* begin again, with one frame, to learn where the peer is */
+        /* begin again, with one frame, to learn where the peer is */
+        l->cursor = l->acked;
         l->probing = true;
         l->last_progress_ms = now;
         if (l->patience_ms < PATIENCE_MAX_MS) l->patience_ms *= 2;
@@ -285,7 +294,8 @@ bool td_link_next(td_link *l, int64_t now, td_writer *w) {
         acknowledged(l);
         return true;
     }
-    if (l->cursor < l->next_number && l->cursor < l->acked + (l->probing ? 1 : TD_WINDOW)) {
+    if (l->cursor < l->next_number &&
+        l->cursor < l->acked + (l->probing ? 1 : TD_WINDOW)) {
         const outgoing *o = l->head;
         while (l->cursor >= o->first + o->frames) o = o->next;
         if (l->cursor == l->acked) l->last_progress_ms = now;
@@ -294,7 +304,8 @@ bool td_link_next(td_link *l, int64_t now, td_writer *w) {
         acknowledged(l);
         return true;
     }
-    if (l->unacked >= ACK_EVERY || (l->unacked && now - l->first_unacked_ms >= ACK_AFTER_MS)) {
+    if (l->unacked >= ACK_EVERY ||
+        (l->unacked && now - l->first_unacked_ms >= ACK_AFTER_MS)) {
         td_frame f = blank(l, TD_FRAME_ACK);
         td_frame_write(&f, w);
         acknowledged(l);

@@ -14,17 +14,19 @@
 #include "vm/codec.h"
 
 #define TD_WIRE_VERSION 1
-#define TD_PIECE (1u << 20)                /* payload bytes of a frame */
-#define TD_FRAME_MAX (TD_PIECE + 4096u)    /* a frame, map included: anything larger is refused */
-#define TD_WINDOW 32                       /* unacknowledged data frames under way */
-#define TD_SESSION_BYTES 16                /* a session's name, chosen at random by the client */
+#define TD_PIECE (1u << 20) /* payload bytes of a frame */
+#define TD_FRAME_MAX                                                                     \
+    (TD_PIECE + 4096u)      /* a frame, map included: anything larger is refused */
+#define TD_WINDOW 32        /* unacknowledged data frames under way */
+#define TD_SESSION_BYTES 16 /* a session's name, chosen at random by the client */
 
 typedef enum td_frame_type {
-    TD_FRAME_HELLO = 1, /* client: the host that it knows, next number wanted; opens or resumes */
-    TD_FRAME_WELCOME,   /* worker: this host, next number wanted, its name and largest letter */
-    TD_FRAME_DATA,      /* a piece of a letter */
-    TD_FRAME_ACK,       /* numbers below `ack` have arrived; resend: a gap was seen */
-    TD_FRAME_PING,      /* answered by whoever holds the socket */
+    /* client: the host that it knows, next number wanted; opens or resumes */
+    TD_FRAME_HELLO = 1,
+    TD_FRAME_WELCOME, /* worker: this host, next number wanted, its name and largest letter */
+    TD_FRAME_DATA, /* a piece of a letter */
+    TD_FRAME_ACK,  /* numbers below `ack` have arrived; resend: a gap was seen */
+    TD_FRAME_PING, /* answered by whoever holds the socket */
     TD_FRAME_PONG,
     TD_FRAME_BYE,  /* client: the session is over, its objects may go */
     TD_FRAME_ERROR /* worker: a refusal, or the session's end; code and message */
@@ -34,18 +36,20 @@ typedef enum td_frame_type {
 typedef struct td_frame {
     td_frame_type type;
     unsigned char session[TD_SESSION_BYTES];
-    uint64_t n;      /* DATA: number. PING, PONG: the pinger's own mark. HELLO, WELCOME: the mark of the
-                        host, drawn at random when it begins; HELLO: 0 when none is known */
-    uint64_t ack;    /* next number wanted of the peer; HELLO, WELCOME, DATA, ACK */
-    bool resend;     /* ACK: send again from there */
-    bool fresh;      /* WELCOME: HELLO named another host, so nothing was resumed */
-    int kind;        /* DATA, first piece: the letter's kind */
-    uint64_t size;   /* DATA, first piece: head and bulk of the whole letter. WELCOME: the largest letter
-                        that is taken */
-    uint64_t head;   /* DATA, first piece: bytes of the head */
+    /* DATA: number. PING, PONG: the pinger's own mark. HELLO, WELCOME: the mark of the
+     * host, drawn at random when it begins; HELLO: 0 when none is known */
+    uint64_t n;
+    uint64_t ack; /* next number wanted of the peer; HELLO, WELCOME, DATA, ACK */
+    bool resend;  /* ACK: send again from there */
+    bool fresh;   /* WELCOME: HELLO named another host, so nothing was resumed */
+    int kind;     /* DATA, first piece: the letter's kind */
+    /* DATA, first piece: head and bulk of the whole letter. WELCOME: the largest
+     * letter that is taken */
+    uint64_t size;
+    uint64_t head; /* DATA, first piece: bytes of the head */
     bool first;
-    char name[64];   /* WELCOME: the worker's name */
-    td_err err;      /* ERROR */
+    char name[64]; /* WELCOME: the worker's name */
+    td_err err;    /* ERROR */
     const unsigned char *payload;
     size_t payload_bytes;
 } td_frame;
@@ -64,7 +68,8 @@ typedef struct td_letter {
 typedef struct td_link td_link;
 
 /* max_letter: largest letter taken, in bytes. */
-td_link *td_link_new(const unsigned char session[TD_SESSION_BYTES], size_t max_letter, td_err *err);
+td_link *td_link_new(const unsigned char session[TD_SESSION_BYTES], size_t max_letter,
+                     td_err *err);
 void td_link_free(td_link **l);
 
 /* Smaller pieces than TD_PIECE, at both ends alike, before anything is sent: for tests. */

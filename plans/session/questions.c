@@ -27,7 +27,8 @@ int td_session_objects(td_session *s, td_about **list, int *count, td_err *err) 
     return give(&q, rc, list, count);
 }
 
-int td_session_search(td_session *s, const td_tags *tags, td_about **list, int *count, td_err *err) {
+int td_session_search(td_session *s, const td_tags *tags, td_about **list, int *count,
+                      td_err *err) {
     td_question q;
     td_session_lock(s);
     int rc = begin(s, TD_REC_SEARCH, &q, err);
@@ -37,8 +38,8 @@ int td_session_search(td_session *s, const td_tags *tags, td_about **list, int *
     return give(&q, rc, list, count);
 }
 
-int td_session_dataset(td_session *s, const char *name, td_obj **x, td_about *about_x, td_obj **y,
-                       td_about *about_y, td_err *err) {
+int td_session_dataset(td_session *s, const char *name, td_obj **x, td_about *about_x,
+                       td_obj **y, td_about *about_y, td_err *err) {
     td_question q;
     uint64_t id_x = td_obj_fresh_id(), id_y = td_obj_fresh_id();
     *x = *y = NULL;
@@ -52,7 +53,8 @@ int td_session_dataset(td_session *s, const char *name, td_obj **x, td_about *ab
     }
     td_session_unlock(s);
     if (rc) return rc;
-    if (q.count < 1) rc = td_fail(err, TD_E_PROTOCOL, "dataset", "the answer names no tensor");
+    if (q.count < 1)
+        rc = td_fail(err, TD_E_PROTOCOL, "dataset", "the answer names no tensor");
     for (int i = 0; rc == 0 && i < q.count && i < 2; i++) {
         /* freed like any other object when its pointer dies; the rows themselves stay */
         td_about *about = i ? about_y : about_x;

@@ -9,7 +9,9 @@
 #define SEND_EARLY_RECORDS ((size_t)4 << 20)
 #define SEND_EARLY_BULK ((size_t)32 << 20)
 
-static int out_of_memory(td_err *err) { return td_fail(err, TD_E_MEMORY, "", "out of memory"); }
+static int out_of_memory(td_err *err) {
+    return td_fail(err, TD_E_MEMORY, "", "out of memory");
+}
 
 /* Index + 1 of the script's line. A loop records the same few lines again and again: the newest are
  * looked at first. */
@@ -43,6 +45,9 @@ static int open_batch(td_session *s, td_err *err) {
 }
 
 int td_record_begin(td_session *s, td_record kind, td_err *err) {
+    if (s->ended)
+        return td_fail(err, TD_E_STATE, "", "the session with %s has ended",
+                       s->place.name);
     if (s->open == NULL && open_batch(s, err) != 0) return TD_E_MEMORY;
     td_batch *b = s->open;
     if (b->count == b->room) {
@@ -67,7 +72,8 @@ int td_record_end(td_session *s, td_err *err) {
 /* ---- a place's functions ---- */
 
 static int record_op(td_place *p, const td_op *op, const td_arg *in, int nin,
-                     const td_attrs *attrs, const td_meta *out_meta, td_obj **out, td_err *err) {
+                     const td_attrs *attrs, const td_meta *out_meta, td_obj **out,
+                     td_err *err) {
     td_session *s = (td_session *)p;
     td_session_lock(s);
     const td_obj *base = (op->flags & TD_OP_VIEW) ? in[0].obj : NULL;
@@ -77,7 +83,8 @@ static int record_op(td_place *p, const td_op *op, const td_arg *in, int nin,
         size_t bytes = 0;
         uint64_t id = td_obj_fresh_id();
         if (k == 0) first = id;
-        if (base == NULL) td_shape_bytes(&out_meta[k].shape, out_meta[k].dtype, &bytes, NULL);
+        if (base == NULL)
+            td_shape_bytes(&out_meta[k].shape, out_meta[k].dtype, &bytes, NULL);
         out[k] = td_obj_new(p, id, bytes, base);
         if (out[k] == NULL) rc = out_of_memory(err);
     }
@@ -98,7 +105,8 @@ static int record_op(td_place *p, const td_op *op, const td_arg *in, int nin,
 /* An id that was asked for may be asked for again once nothing here would free what bears it: neither
  * clear() nor a new worker process ends the life of the pointers that were before. */
 static void forget_id(td_session *s, const td_obj *obj) {
-    if (td_idmap_get(&s->explicit_ids, obj->id) == obj) td_idmap_remove(&s->explicit_ids, obj->id);
+    if (td_idmap_get(&s->explicit_ids, obj->id) == obj)
+        td_idmap_remove(&s->explicit_ids, obj->id);
 }
 
 static void record_drop(td_place *p, td_obj *obj) {
@@ -114,8 +122,8 @@ static void record_drop(td_place *p, td_obj *obj) {
 
 /* ---- session calls that record ---- */
 
-int td_session_send(td_session *s, td_tensor *x, uint64_t id, const td_tags *tags, td_obj **out,
-                    td_err *err) {
+int td_session_send(td_session *s, td_tensor *x, uint64_t id, const td_tags *tags,
+                    td_obj **out, td_err *err) {
     static const td_tags none;
     td_tensor *flat = td_tensor_contiguous(x, err);
     if (flat == NULL) return err ? err->code : TD_E_MEMORY;
@@ -226,5 +234,8 @@ static int place_put(td_place *p, td_tensor *t, td_obj **out, td_err *err) {
     return td_session_send((td_session *)p, t, 0, NULL, out, err);
 }
 
-const td_place_ops td_session_place_ops = {
-    .apply = record_op, .put = place_put, .drop = record_drop, .wait = place_wait, .destroy = place_destroy};
+const td_place_ops td_session_place_ops = {.apply = record_op,
+                                           .put = place_put,
+                                           .drop = record_drop,
+                                           .wait = place_wait,
+                                           .destroy = place_destroy};

@@ -5,7 +5,8 @@
 #include "plans/session/session.h"
 #include "runtime/mem.h"
 
-int td_await(td_session *s, uint64_t key, td_coming *coming, td_question *question, td_err *err) {
+int td_await(td_session *s, uint64_t key, td_coming *coming, td_question *question,
+             td_err *err) {
     td_awaited *a = td_new(td_awaited);
     if (a == NULL || !td_idmap_set(&s->awaited, key, a)) {
         td_free(a);
@@ -45,7 +46,8 @@ static void find_line(const td_session *s, const td_batch *b, td_failure *f) {
 }
 
 static void keep_failure(td_session *s, const td_failure *f) {
-    if (s->failures == NULL) s->failures = td_new_array(TD_FAILURES_KEPT, sizeof *s->failures);
+    if (s->failures == NULL)
+        s->failures = td_new_array(TD_FAILURES_KEPT, sizeof *s->failures);
     if (s->failures == NULL) return;
     s->failures[s->failure_count++ % TD_FAILURES_KEPT] = *f;
 }
@@ -169,7 +171,8 @@ static void batch_free(td_batch *b) {
 
 int td_session_take_reply(td_session *s, const td_letter *letter, td_err *err) {
     td_reader r = {.data = letter->bytes, .size = letter->head_bytes};
-    bulk_view bulk = {letter->bytes + letter->head_bytes, letter->size - letter->head_bytes, 0};
+    bulk_view bulk = {letter->bytes + letter->head_bytes,
+                      letter->size - letter->head_bytes, 0};
     uint64_t number = td_take_uint(&r);
     bool refused = td_take_byte(&r) != 0;
     td_batch *b = s->sent;
@@ -177,7 +180,8 @@ int td_session_take_reply(td_session *s, const td_letter *letter, td_err *err) {
     if (!r.failed && letter->kind == TD_LETTER_REPLY && old && number > 0)
         return 0; /* to a batch that was given up when the worker refused something */
     if (r.failed || letter->kind != TD_LETTER_REPLY || b == NULL || b->number != number)
-        return td_fail(err, TD_E_PROTOCOL, "", "%s sent a reply to nothing", s->place.name);
+        return td_fail(err, TD_E_PROTOCOL, "", "%s sent a reply to nothing",
+                       s->place.name);
     td_err why = {0};
     if (refused) {
         td_take_err(&r, &why);
@@ -187,8 +191,10 @@ int td_session_take_reply(td_session *s, const td_letter *letter, td_err *err) {
     uint64_t n = td_take_uint(&r);
     for (uint64_t i = 0; i < n && !r.failed; i++) take_answer(s, b, &r, &bulk);
     int rc = 0;
-    if (r.failed) rc = td_fail(err, TD_E_PROTOCOL, "", "%s's reply is malformed", s->place.name);
-    if (why.code == 0) td_fail(&why, TD_E_PROTOCOL, "", "%s's reply leaves this out", s->place.name);
+    if (r.failed)
+        rc = td_fail(err, TD_E_PROTOCOL, "", "%s's reply is malformed", s->place.name);
+    if (why.code == 0)
+        td_fail(&why, TD_E_PROTOCOL, "", "%s's reply leaves this out", s->place.name);
     fail_unanswered(s, number, &why);
     s->sent = b->next;
     if (s->sent == NULL) s->sent_tail = &s->sent;

@@ -9,8 +9,10 @@
 #include "runtime/mem.h"
 #include "vm/apply.h"
 
-#define FAILURES_TOLD 1000                 /* of one batch: they cost more than the records that cause them */
-#define ANSWERS_BYTES ((size_t)64 << 20) /* no list is added to answers that have grown so large */
+#define FAILURES_TOLD                                                                    \
+    1000 /* of one batch: they cost more than the records that cause them */
+#define ANSWERS_BYTES                                                                    \
+    ((size_t)64 << 20) /* no list is added to answers that have grown so large */
 
 /* Enters a failure; the result holds one reference and may be NULL when memory is out. */
 static td_poison *fail_record(td_run *r, uint64_t record, const td_err *err) {
@@ -49,8 +51,9 @@ static int gather_inputs(td_run *r, const td_op_record *rec, op_inputs *in, td_e
     for (int i = 0; i < rec->nin; i++) {
         const td_op_arg *a = &rec->in[i];
         if (a->id == 0) {
-            in->number[i] = td_dtype_is_float(a->dtype) ? td_tensor_from_f64(a->dtype, a->f, err)
-                                                        : td_tensor_from_i64(a->dtype, a->i, err);
+            in->number[i] = td_dtype_is_float(a->dtype)
+                                ? td_tensor_from_f64(a->dtype, a->f, err)
+                                : td_tensor_from_i64(a->dtype, a->i, err);
             if (in->number[i] == NULL) return err->code;
             in->t[i] = in->number[i];
         } else {
@@ -73,7 +76,8 @@ static int gather_inputs(td_run *r, const td_op_record *rec, op_inputs *in, td_e
 
 /* Shapes are inferred again: what was missing when the batch was judged is not here either, but it costs
  * little and leaves no gap between the judgement and the deed. */
-static int run_op(td_run *r, const td_op_record *rec, op_inputs *in, td_tensor **out, td_err *err) {
+static int run_op(td_run *r, const td_op_record *rec, op_inputs *in, td_tensor **out,
+                  td_err *err) {
     td_attrs attrs = rec->attrs;
     td_meta meta[TD_OP_MAX_OUT];
     int rc = td_op_infer(rec->op, in->meta, rec->nin, &attrs, meta, err);
@@ -177,7 +181,8 @@ static int keep_fetched(td_run *r, td_tensor *t, td_err *err) {
     }
     td_tensor *flat = td_tensor_contiguous(t, err);
     if (flat == NULL) return err->code;
-    if (flat == t) { /* what runs after this record must not change what was asked for here */
+    if (flat ==
+        t) { /* what runs after this record must not change what was asked for here */
         td_tensor *copy = td_tensor_new(t->dtype, &t->shape, err);
         if (copy) td_tensor_copy(copy, t);
         td_tensor_unref(&flat);
@@ -246,7 +251,8 @@ static void do_list(td_run *r, uint64_t record, uint64_t key, const td_tags *wan
     for (size_t at = 0; td_idmap_next(&r->store->map, &at, &id, &o);) {
         const td_object *obj = o;
         const td_tags *have = obj->tags ? obj->tags : &none;
-        if (want ? have->count == 0 || obj->set || !has_tags(have, want) : obj->set != 0) continue;
+        if (want ? have->count == 0 || obj->set || !has_tags(have, want) : obj->set != 0)
+            continue;
         td_store_about(id, obj, &list[n++]);
     }
     if (n > 1) qsort(list, n, sizeof *list, by_id);
@@ -264,7 +270,8 @@ static void do_list(td_run *r, uint64_t record, uint64_t key, const td_tags *wan
     td_free(list);
 }
 
-static int bind_set(td_run *r, int at, td_tensor *t, uint64_t id, td_about *a, td_err *err) {
+static int bind_set(td_run *r, int at, td_tensor *t, uint64_t id, td_about *a,
+                    td_err *err) {
     const td_shared_set *set = &r->config->sets[at];
     td_object *o;
     int rc = td_store_put(r->store, id, td_tensor_ref(t), &o, err);
@@ -281,12 +288,14 @@ static int find_set(const td_run *r, const char *name, td_err *err) {
         const td_shared_set *set = &r->config->sets[k];
         if (strcmp(set->name, name) != 0) continue;
         if (set->open) return k;
-        td_fail(err, TD_E_DENIED, "dataset", "the policy of '%s' at %s lets no pointer touch its rows",
-                name, r->config->name);
+        td_fail(err, TD_E_DENIED, "dataset",
+                "the policy of '%s' at %s lets no pointer touch its rows", name,
+                r->config->name);
         td_hint(err, "its owner lets approved plans run on it, not single operations");
         return -1;
     }
-    td_fail(err, TD_E_NOT_FOUND, "dataset", "%s has no data set '%s'", r->config->name, name);
+    td_fail(err, TD_E_NOT_FOUND, "dataset", "%s has no data set '%s'", r->config->name,
+            name);
     return -1;
 }
 
@@ -359,7 +368,8 @@ int td_run_reply(td_run *r, const td_err *refused, td_letter *out, td_err *err) 
     *out = (td_letter){.kind = TD_LETTER_REPLY, .head_bytes = w.size};
     for (int i = 0; i < r->fetched_count; i++) {
         const td_tensor *t = r->fetched[i];
-        td_put_bytes(&w, td_tensor_data(t), (size_t)td_tensor_numel(t) * td_dtype_bytes(t->dtype));
+        td_put_bytes(&w, td_tensor_data(t),
+                     (size_t)td_tensor_numel(t) * td_dtype_bytes(t->dtype));
     }
     if (w.failed || r->failures.failed || r->answers.failed) {
         td_writer_free(&w);

@@ -27,7 +27,7 @@ typedef struct td_question {
 typedef enum td_awaited_kind { TD_AWAIT_TENSOR, TD_AWAIT_QUESTION } td_awaited_kind;
 typedef struct td_awaited {
     td_awaited_kind kind;
-    td_coming *coming;     /* counted */
+    td_coming *coming; /* counted */
     td_question *question;
     uint64_t batch; /* in which it was asked */
 } td_awaited;
@@ -41,31 +41,35 @@ struct td_session {
     td_link *link;
     bool welcomed; /* the worker has answered HELLO on this connection */
     bool ended;    /* goodbye has been said */
-    uint64_t host; /* mark of the host that knows us; 0: none. Another one in a WELCOME knows nothing */
-    size_t max_letter; /* the largest letter that it takes; 0: not known */
+    /* mark of the host that knows us; 0: none. Another one in a WELCOME knows nothing */
+    uint64_t host;
+    size_t max_letter;      /* the largest letter that it takes; 0: not known */
     bool greeting, pinging; /* HELLO, PING are out and not answered */
-    int64_t asked_ms, patience_ms; /* when the last of these left, and when it is sent again */
+    int64_t asked_ms,
+        patience_ms; /* when the last of these left, and when it is sent again */
     td_writer frame;
 
     /* the batch that is being written */
     td_writer records, bulk;
     td_op_names names;
     td_batch *open;
-    bool worth_sending; /* something else than frees is in it */
+    bool worth_sending;    /* something else than frees is in it */
     int64_t dead_since_ms; /* when the first free was written, 0: none */
 
     td_batch *sent, **sent_tail; /* waiting for their replies, oldest first */
     uint64_t last_number;
-    td_idmap awaited;  /* key -> td_awaited */
-    td_idmap explicit_ids; /* ids that were asked for, while the object (the value) lives that would free them */
+    td_idmap awaited; /* key -> td_awaited */
+    /* ids that were asked for, while the object (the value) lives that would free them */
+    td_idmap explicit_ids;
 
     char **lines; /* every line of a script that recorded something, once */
     size_t line_count, line_room;
-    td_failure *failures; /* told by replies, with err.where filled in; the newest few hundred */
+    /* told by replies, with err.where filled in; the newest few hundred */
+    td_failure *failures;
     size_t failure_count;
     td_err first_error; /* since the last wait */
-    uint64_t ping; /* mark of the last one that went out */
-    bool ponged;   /* it has come back */
+    uint64_t ping;      /* mark of the last one that went out */
+    bool ponged;        /* it has come back */
     td_session_stats stats;
 };
 
@@ -78,7 +82,8 @@ void td_session_unlock(td_session *s);
 int td_record_begin(td_session *s, td_record kind, td_err *err);
 /* After a record: memory errors, and sending early when a lot has gathered. */
 int td_record_end(td_session *s, td_err *err);
-int td_await(td_session *s, uint64_t key, td_coming *coming, td_question *question, td_err *err);
+int td_await(td_session *s, uint64_t key, td_coming *coming, td_question *question,
+             td_err *err);
 /* Nobody waits for key any more; its answer will be read and thrown away. */
 void td_unawait(td_session *s, uint64_t key);
 /* Takes a reply apart. */

@@ -3,7 +3,9 @@
 
 #include "runtime/mem.h"
 
-td_object *td_store_get(const td_store *s, uint64_t id) { return td_idmap_get(&s->map, id); }
+td_object *td_store_get(const td_store *s, uint64_t id) {
+    return td_idmap_get(&s->map, id);
+}
 
 static void object_free(td_object *o) {
     td_tensor_unref(&o->t);
@@ -14,12 +16,13 @@ static void object_free(td_object *o) {
 
 static td_object *entry_new(td_store *s, uint64_t id, td_err *err) {
     if (td_store_get(s, id)) {
-        td_fail(err, TD_E_STATE, "", "object %llu is there already", (unsigned long long)id);
+        td_fail(err, TD_E_STATE, "", "object %llu is there already",
+                (unsigned long long)id);
         return NULL;
     }
     if (s->map.count >= s->max_objects) {
-        td_fail(err, TD_E_LIMIT, "", "the session holds %zu objects, more are not allowed",
-                s->map.count);
+        td_fail(err, TD_E_LIMIT, "",
+                "the session holds %zu objects, more are not allowed", s->map.count);
         return NULL;
     }
     td_object *o = td_new(td_object);

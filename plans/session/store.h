@@ -15,7 +15,7 @@ typedef struct td_object {
     td_tensor *t;      /* NULL: poisoned */
     td_poison *poison; /* counted */
     td_tags *tags;     /* NULL: none */
-    int set;           /* it stands for a tensor of data set number set - 1; 0: the session's own */
+    int set; /* it stands for a tensor of data set number set - 1; 0: the session's own */
 } td_object;
 
 typedef struct td_store {

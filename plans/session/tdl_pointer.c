@@ -13,10 +13,12 @@
 static void add_tag(lua_State *L, int idx, td_tags *tags, const char *call) {
     size_t n;
     if (lua_type(L, idx) != LUA_TSTRING)
-        tdl_fail(L, TD_E_ARGUMENT, call, "a tag is a text, got %s", luaL_typename(L, idx));
+        tdl_fail(L, TD_E_ARGUMENT, call, "a tag is a text, got %s",
+                 luaL_typename(L, idx));
     const char *tag = lua_tolstring(L, idx, &n);
     if (n == 0 || n >= TD_TAG_BYTES || strlen(tag) != n)
-        tdl_fail(L, TD_E_ARGUMENT, call, "a tag has 1 to %d bytes, got %d", TD_TAG_BYTES - 1, (int)n);
+        tdl_fail(L, TD_E_ARGUMENT, call, "a tag has 1 to %d bytes, got %d",
+                 TD_TAG_BYTES - 1, (int)n);
     for (int i = 0; i < tags->count; i++)
         if (strcmp(tags->tag[i], tag) == 0) return;
     if (tags->count == TD_TAGS_MAX)
@@ -74,11 +76,12 @@ static int tensor_tag(lua_State *L) {
 
 static void take_description(lua_State *L, int idx, td_tags *tags, const char *call) {
     if (lua_type(L, idx) != LUA_TSTRING)
-        tdl_fail(L, TD_E_ARGUMENT, call, "a description is a text, got %s", luaL_typename(L, idx));
+        tdl_fail(L, TD_E_ARGUMENT, call, "a description is a text, got %s",
+                 luaL_typename(L, idx));
     const char *text = lua_tostring(L, idx);
     if (strlen(text) >= TD_DESCRIPTION_BYTES)
-        tdl_fail(L, TD_E_ARGUMENT, call, "a description of %d bytes, at most %d go", (int)strlen(text),
-                 TD_DESCRIPTION_BYTES - 1);
+        tdl_fail(L, TD_E_ARGUMENT, call, "a description of %d bytes, at most %d go",
+                 (int)strlen(text), TD_DESCRIPTION_BYTES - 1);
     snprintf(tags->description, sizeof tags->description, "%s", text);
 }
 
@@ -118,7 +121,8 @@ static td_session *session_of(lua_State *L, const td_val *v, const char *call) {
 }
 
 /* The object at s for a value that is here (or on its way); for a pointer, a note that names it. */
-static int send_obj(td_session *s, td_val *v, const td_tags *tags, td_obj **out, td_err *err) {
+static int send_obj(td_session *s, td_val *v, const td_tags *tags, td_obj **out,
+                    td_err *err) {
     if (v->obj == NULL) {
         td_tensor *t = td_val_tensor(v, "send", err);
         if (t == NULL) return err->code;
@@ -142,12 +146,14 @@ static void take_send_options(lua_State *L, int idx, td_tags *tags, bool *keep) 
     if (lua_isnoneornil(L, idx)) return;
     luaL_checktype(L, idx, LUA_TTABLE);
     tdl_check_options(L, idx, "send", send_options);
-    if (lua_getfield(L, idx, "tags") != LUA_TNIL) tdl_take_tags(L, lua_gettop(L), tags, "send");
+    if (lua_getfield(L, idx, "tags") != LUA_TNIL)
+        tdl_take_tags(L, lua_gettop(L), tags, "send");
     if (lua_getfield(L, idx, "description") != LUA_TNIL)
         take_description(L, lua_gettop(L), tags, "send");
     int gc = lua_getfield(L, idx, "gc");
     if (gc != LUA_TNIL && gc != LUA_TBOOLEAN)
-        tdl_fail(L, TD_E_ARGUMENT, "send", "gc is true or false, got %s", lua_typename(L, gc));
+        tdl_fail(L, TD_E_ARGUMENT, "send", "gc is true or false, got %s",
+                 lua_typename(L, gc));
     *keep = gc == LUA_TBOOLEAN && !lua_toboolean(L, -1);
     lua_pop(L, 3);
 }
@@ -225,7 +231,8 @@ static int tensor_get(lua_State *L) { return fetch_tensor(L, "get", true); }
 static int tensor_copy(lua_State *L) { return fetch_tensor(L, "copy", false); }
 
 /* Under the same id at the other worker, through here. *slot owns the value from the fetch on. */
-static int move_val(td_session *from, td_session *to, td_val *v, td_val **slot, td_err *err) {
+static int move_val(td_session *from, td_session *to, td_val *v, td_val **slot,
+                    td_err *err) {
     td_obj *obj = NULL;
     td_val *here = fetch(from, v, true, err);
     if (here == NULL) return err->code;
@@ -245,7 +252,8 @@ static int tensor_move(lua_State *L) {
         return 1;
     }
     if (v->inner)
-        return tdl_fail(L, TD_E_LOCATION, "move", "a pointer to a pointer; get() it first");
+        return tdl_fail(L, TD_E_LOCATION, "move",
+                        "a pointer to a pointer; get() it first");
     td_val **slot = tdl_push_slot(L), **grad = tdl_push_slot(L);
     td_err err = {0};
     lua_State *before = tdl_enter(L);
@@ -328,15 +336,21 @@ static int field_gc(lua_State *L) {
 static int set_gc(lua_State *L) {
     td_val *v = tdl_check_val(L, 1, "gc");
     luaL_checktype(L, 2, LUA_TBOOLEAN);
-    if (v->obj == NULL) return tdl_fail(L, TD_E_LOCATION, "gc", "the tensor is here, not at a worker");
+    if (v->obj == NULL)
+        return tdl_fail(L, TD_E_LOCATION, "gc", "the tensor is here, not at a worker");
     v->obj->keep = !lua_toboolean(L, 2);
     return 0;
 }
 
-static const luaL_Reg methods[] = {
-    {"send", tensor_send},           {"get", tensor_get},           {"copy", tensor_copy},
-    {"move", tensor_move},           {"tag", tensor_tag},           {"describe", tensor_describe},
-    {"send_", tensor_send_in_place}, {"get_", tensor_get_in_place}, {NULL, NULL}};
+static const luaL_Reg methods[] = {{"send", tensor_send},
+                                   {"get", tensor_get},
+                                   {"copy", tensor_copy},
+                                   {"move", tensor_move},
+                                   {"tag", tensor_tag},
+                                   {"describe", tensor_describe},
+                                   {"send_", tensor_send_in_place},
+                                   {"get_", tensor_get_in_place},
+                                   {NULL, NULL}};
 
 void tdl_push_pointer_functions(lua_State *L) {
     luaL_newlib(L, methods);

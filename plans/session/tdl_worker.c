@@ -199,7 +199,8 @@ static int worker_clear(lua_State *L) {
 
 static int worker_flush(lua_State *L) {
     td_err err = {0};
-    if (td_session_flush(tdl_check_worker(L, 1, "flush"), &err)) return tdl_raise(L, &err);
+    if (td_session_flush(tdl_check_worker(L, 1, "flush"), &err))
+        return tdl_raise(L, &err);
     lua_settop(L, 1);
     return 1;
 }
@@ -234,14 +235,16 @@ static int worker_stats(lua_State *L) {
 
 static int worker_disconnect(lua_State *L) {
     td_err err = {0};
-    if (td_session_disconnect(tdl_check_worker(L, 1, "disconnect"), &err)) return tdl_raise(L, &err);
+    if (td_session_disconnect(tdl_check_worker(L, 1, "disconnect"), &err))
+        return tdl_raise(L, &err);
     lua_settop(L, 1);
     return 1;
 }
 
 static int worker_connect(lua_State *L) {
     td_err err = {0};
-    if (td_session_open(tdl_check_worker(L, 1, "connect"), 3000, &err)) return tdl_raise(L, &err);
+    if (td_session_open(tdl_check_worker(L, 1, "connect"), 3000, &err))
+        return tdl_raise(L, &err);
     lua_settop(L, 1);
     return 1;
 }
@@ -280,11 +283,18 @@ static int worker_index(lua_State *L) {
     return 1;
 }
 
-static const luaL_Reg methods[] = {
-    {"objects", worker_objects}, {"search", worker_search}, {"ping", worker_ping},
-    {"clear", worker_clear},     {"flush", worker_flush},   {"wait", worker_wait},
-    {"stats", worker_stats},     {"close", worker_close},   {"disconnect", worker_disconnect},
-    {"connect", worker_connect}, {"rows", worker_rows},     {NULL, NULL}};
+static const luaL_Reg methods[] = {{"objects", worker_objects},
+                                   {"search", worker_search},
+                                   {"ping", worker_ping},
+                                   {"clear", worker_clear},
+                                   {"flush", worker_flush},
+                                   {"wait", worker_wait},
+                                   {"stats", worker_stats},
+                                   {"close", worker_close},
+                                   {"disconnect", worker_disconnect},
+                                   {"connect", worker_connect},
+                                   {"rows", worker_rows},
+                                   {NULL, NULL}};
 
 void tdl_push_session(lua_State *L, const char *name, const td_transport *transport) {
     td_session_hooks hooks = {
@@ -307,16 +317,19 @@ void tdl_push_session(lua_State *L, const char *name, const td_transport *transp
 static int virtual_worker(lua_State *L) {
     const char *name = luaL_checkstring(L, 1);
     if (name[0] == 0 || strlen(name) >= TD_NAME_BYTES)
-        return tdl_fail(L, TD_E_ARGUMENT, "VirtualWorker", "a name has 1 to %d bytes, got %d",
-                        TD_NAME_BYTES - 1, (int)strlen(name));
+        return tdl_fail(L, TD_E_ARGUMENT, "VirtualWorker",
+                        "a name has 1 to %d bytes, got %d", TD_NAME_BYTES - 1,
+                        (int)strlen(name));
     lua_pushvalue(L, 1);
-    if (lua_rawget(L, lua_upvalueindex(1)) == LUA_TUSERDATA && test_worker(L, -1)) return 1;
+    if (lua_rawget(L, lua_upvalueindex(1)) == LUA_TUSERDATA && test_worker(L, -1))
+        return 1;
     lua_pop(L, 1);
     td_transport transport;
     td_err err = {0};
     if (td_virtual_new(name, &transport, &err)) return tdl_raise(L, &err);
     tdl_push_session(L, name, &transport);
-    if (td_session_open(tdl_check_worker(L, -1, "VirtualWorker"), 1000, &err)) return tdl_raise(L, &err);
+    if (td_session_open(tdl_check_worker(L, -1, "VirtualWorker"), 1000, &err))
+        return tdl_raise(L, &err);
     lua_pushvalue(L, 1);
     lua_pushvalue(L, -2);
     lua_rawset(L, lua_upvalueindex(1));

@@ -77,7 +77,8 @@ static int judge_put(judge *j, td_reader *r, td_err *err) {
     int rc = td_shape_bytes(&meta.shape, meta.dtype, &bytes, err);
     if (rc) return rc;
     if (bytes > j->run->bulk_bytes - j->bulk_at)
-        return td_fail(err, TD_E_PROTOCOL, "send", "a tensor of %zu bytes, %zu were brought", bytes,
+        return td_fail(err, TD_E_PROTOCOL, "send",
+                       "a tensor of %zu bytes, %zu were brought", bytes,
                        j->run->bulk_bytes - j->bulk_at);
     j->bulk_at += bytes;
     return note(j, id, &meta, err);
@@ -90,7 +91,9 @@ static int judge_dataset(judge *j, td_reader *r, td_err *err) {
     uint64_t x = td_take_uint(r), y = td_take_uint(r);
     if (r->failed || x == 0 || y == 0 || x == y)
         return td_fail(err, TD_E_PROTOCOL, "dataset", "the record is malformed");
-    int rc = note(j, x, NULL, err); /* its shape is told in the answer; nothing can be built on it before */
+    int rc = note(
+        j, x, NULL,
+        err); /* its shape is told in the answer; nothing can be built on it before */
     return rc ? rc : note(j, y, NULL, err);
 }
 
@@ -127,7 +130,8 @@ static int judge_record(judge *j, td_reader *r, td_err *err) {
         uint64_t key;
         void *f;
         j->cleared = true;
-        for (size_t at = 0; td_idmap_next(&j->facts, &at, &key, &f);) ((fact *)f)->known = false;
+        for (size_t at = 0; td_idmap_next(&j->facts, &at, &key, &f);)
+            ((fact *)f)->known = false;
         break;
     }
     case TD_REC_OBJECTS: td_take_uint(r); break;
@@ -136,9 +140,12 @@ static int judge_record(judge *j, td_reader *r, td_err *err) {
         td_take_tags(r, &tags);
         break;
     case TD_REC_DATASET: return judge_dataset(j, r, err);
-    default: return td_fail(err, TD_E_PROTOCOL, "", "there is no record of kind %u", kind);
+    default:
+        return td_fail(err, TD_E_PROTOCOL, "", "there is no record of kind %u", kind);
     }
-    return r->failed ? td_fail(err, TD_E_PROTOCOL, "", "a record of kind %u is malformed", kind) : 0;
+    return r->failed
+               ? td_fail(err, TD_E_PROTOCOL, "", "a record of kind %u is malformed", kind)
+               : 0;
 }
 
 int td_verify(td_run *run, td_err *err) {
@@ -150,8 +157,9 @@ int td_verify(td_run *run, td_err *err) {
     int rc = r.failed ? td_fail(err, TD_E_PROTOCOL, "", "a batch has no number") : 0;
     while (rc == 0 && r.at < r.size) rc = judge_record(j, &r, err);
     if (rc == 0 && j->bulk_at != run->bulk_bytes)
-        rc = td_fail(err, TD_E_PROTOCOL, "", "%zu bytes were brought, the records take %zu",
-                     run->bulk_bytes, j->bulk_at);
+        rc = td_fail(err, TD_E_PROTOCOL, "",
+                     "%zu bytes were brought, the records take %zu", run->bulk_bytes,
+                     j->bulk_at);
     uint64_t id;
     void *f;
     for (size_t at = 0; td_idmap_next(&j->facts, &at, &id, &f);) td_free(f);

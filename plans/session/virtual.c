@@ -54,7 +54,8 @@ static int virtual_send(void *ctx, const void *frame, size_t n, td_err *err) {
     return rc ? rc : collect(v, err);
 }
 
-static td_event virtual_recv(void *ctx, int wait_ms, void **frame, size_t *n, td_err *err) {
+static td_event virtual_recv(void *ctx, int wait_ms, void **frame, size_t *n,
+                             td_err *err) {
     virtual_worker *v = ctx;
     (void)wait_ms, (void)err;
     if (!v->up_said) {
@@ -92,7 +93,10 @@ int td_virtual_new(const char *name, td_transport *transport, td_err *err) {
     v->config.max_letter_bytes = MAX_LETTER_BYTES;
     v->config.max_objects = MAX_OBJECTS;
     v->last = &v->first;
-    *transport = (td_transport){.ctx = v, .send = virtual_send, .recv = virtual_recv,
-                                .close = virtual_close, .reconnect = virtual_reconnect};
+    *transport = (td_transport){.ctx = v,
+                                .send = virtual_send,
+                                .recv = virtual_recv,
+                                .close = virtual_close,
+                                .reconnect = virtual_reconnect};
     return 0;
 }

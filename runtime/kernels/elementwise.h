@@ -11,9 +11,11 @@
     X(NEG)                                                                               \
     X(ABS)                                                                               \
     X(SIGN)                                                                              \
-    X(FLOOR) X(CEIL) X(ROUND) X(TRUNC) X(SQUARE) X(RELU) X(EXP) X(LOG) X(SQRT) X(RSQRT)  \
-        X(RECIPROCAL) X(TANH) X(SIGMOID) X(SIN) X(COS) X(ERF) X(LOG1P) X(EXPM1)          \
-            X(SOFTPLUS) X(ISNAN) X(ISFINITE) X(LOGICAL_NOT) X(CLAMP) X(LEAKY_RELU)
+    X(FLOOR)                                                                             \
+    X(CEIL)                                                                              \
+    X(ROUND) X(TRUNC) X(SQUARE) X(RELU) X(EXP) X(LOG) X(SQRT) X(RSQRT) X(RECIPROCAL)     \
+        X(TANH) X(SIGMOID) X(SIN) X(COS) X(ERF) X(LOG1P) X(EXPM1) X(SOFTPLUS) X(ISNAN)   \
+            X(ISFINITE) X(LOGICAL_NOT) X(CLAMP) X(LEAKY_RELU)
 typedef enum td_unary {
 #define TD_X(name) TD_UNARY_##name,
     TD_UNARIES(TD_X)
@@ -31,8 +33,10 @@ typedef struct td_unary_args {
     X(ADD)                                                                               \
     X(SUB)                                                                               \
     X(MUL)                                                                               \
-    X(DIV) X(POW) X(MAXIMUM) X(MINIMUM) X(REMAINDER) X(FLOOR_DIVIDE) X(EQ) X(NE) X(LT)   \
-        X(LE) X(GT) X(GE) X(AND) X(OR) X(XOR)
+    X(DIV)                                                                               \
+    X(POW)                                                                               \
+    X(MAXIMUM) X(MINIMUM) X(REMAINDER) X(FLOOR_DIVIDE) X(EQ) X(NE) X(LT) X(LE) X(GT)     \
+        X(GE) X(AND) X(OR) X(XOR)
 typedef enum td_binary {
 #define TD_X(name) TD_BINARY_##name,
     TD_BINARIES(TD_X)

@@ -26,7 +26,8 @@ static inline const td_host_config *fuzz_host_config(void) {
     static td_shared_set set[2];
     static td_host_config config;
     if (config.sets) return &config;
-    set[0] = (td_shared_set){.name = "open", .open = true, .tags = {.count = 1, .tag = {"#open"}}};
+    set[0] = (td_shared_set){
+        .name = "open", .open = true, .tags = {.count = 1, .tag = {"#open"}}};
     set[0].x = fuzz_rows(TD_F32, (td_shape){2, {4, 3}});
     set[0].y = fuzz_rows(TD_I64, (td_shape){1, {4}});
     set[1] = (td_shared_set){.name = "closed", .tags = {.count = 1, .tag = {"#closed"}}};
@@ -47,8 +48,8 @@ static inline void fuzz_check_rows(void) {
 }
 
 /* Runs one batch on a new host; insists on a reply, and that nothing stays behind. */
-static inline void fuzz_run_batch(const uint8_t *head, size_t head_bytes, const uint8_t *bulk,
-                                  size_t bulk_bytes) {
+static inline void fuzz_run_batch(const uint8_t *head, size_t head_bytes,
+                                  const uint8_t *bulk, size_t bulk_bytes) {
     const td_host_config *config = fuzz_host_config();
     td_err err = {0};
     td_letter reply = {0};
@@ -56,8 +57,11 @@ static inline void fuzz_run_batch(const uint8_t *head, size_t head_bytes, const 
     size_t before = td_data_live_bytes();
     td_data_set_limit(FUZZ_MEMORY);
     td_host *h = td_host_new(config, fuzz_session, &err);
-    if (h == NULL || td_host_batch(h, 0, head, head_bytes, bulk, bulk_bytes, &reply, &err)) abort();
-    if (reply.kind != TD_LETTER_REPLY || reply.head_bytes > reply.size || reply.size == 0) abort();
+    if (h == NULL ||
+        td_host_batch(h, 0, head, head_bytes, bulk, bulk_bytes, &reply, &err))
+        abort();
+    if (reply.kind != TD_LETTER_REPLY || reply.head_bytes > reply.size || reply.size == 0)
+        abort();
     if ((size_t)td_host_object_count(h) > config->max_objects) abort();
     td_free(reply.bytes);
     td_host_free(&h);

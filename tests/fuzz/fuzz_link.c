@@ -22,7 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         int rc = td_host_frame(h, data, n, now, &err);
         if ((rc != 0) != (err.code != 0)) abort();
         for (int k = 0; td_host_next(h, now, &out); k++)
-            if (k > 2 * TD_WINDOW || td_frame_parse(out.data, out.size, &f, &err)) abort();
+            if (k > 2 * TD_WINDOW || td_frame_parse(out.data, out.size, &f, &err))
+                abort();
         data += n, size -= n;
     }
     td_host_free(&h);

@@ -11,31 +11,49 @@ typedef struct choices {
     const uint8_t *at, *end;
 } choices;
 
-static unsigned pick(choices *c, unsigned below) { return c->at < c->end ? *c->at++ % below : 0; }
+static unsigned pick(choices *c, unsigned below) {
+    return c->at < c->end ? *c->at++ % below : 0;
+}
 
 static const td_shape shapes[] = {
-    {0, {0}},       {1, {0}},          {1, {1}},          {1, {4}},       {1, {7}},
-    {2, {0, 3}},    {2, {3, 0}},       {2, {2, 3}},       {2, {3, 2}},    {2, {4, 4}},
-    {2, {1, 5}},    {3, {2, 1, 3}},    {3, {2, 3, 4}},    {4, {1, 1, 5, 5}}, {4, {2, 3, 6, 5}},
+    {0, {0}},          {1, {0}},          {1, {1}},
+    {1, {4}},          {1, {7}},          {2, {0, 3}},
+    {2, {3, 0}},       {2, {2, 3}},       {2, {3, 2}},
+    {2, {4, 4}},       {2, {1, 5}},       {3, {2, 1, 3}},
+    {3, {2, 3, 4}},    {4, {1, 1, 5, 5}}, {4, {2, 3, 6, 5}},
     {4, {2, 3, 3, 2}}, {4, {0, 2, 3, 3}}, {8, {1, 2, 1, 2, 1, 1, 2, 1}},
 };
 #define SHAPES (sizeof shapes / sizeof shapes[0])
 #define TENSORS 12
 
 static int64_t integer(choices *c) {
-    static const int64_t edges[] = {INT64_MAX, INT64_MIN, INT64_MIN + 1, INT64_MAX - 1, INT32_MAX,
-                                    INT32_MIN, (int64_t)1 << 32, (int64_t)1 << 40, (int64_t)1 << 62,
-                                    100,       1000,           4096,     -100,          65536};
+    static const int64_t edges[] = {INT64_MAX,
+                                    INT64_MIN,
+                                    INT64_MIN + 1,
+                                    INT64_MAX - 1,
+                                    INT32_MAX,
+                                    INT32_MIN,
+                                    (int64_t)1 << 32,
+                                    (int64_t)1 << 40,
+                                    (int64_t)1 << 62,
+                                    100,
+                                    1000,
+                                    4096,
+                                    -100,
+                                    65536};
     unsigned k = pick(c, 40);
     if (k < 14) return edges[k];
     return (int64_t)pick(c, 12) - 3;
 }
 
 static double real(choices *c) {
-    static const double edges[] = {0.0, -0.0, 1.0, -1.0, 0.5, 2.0, 1e300, -1e300, 1e-300, 1e18, 1e10, 0x1p53};
+    static const double edges[] = {0.0,   -0.0,   1.0,    -1.0, 0.5,  2.0,
+                                   1e300, -1e300, 1e-300, 1e18, 1e10, 0x1p53};
     unsigned k = pick(c, 16);
     if (k < 12) return edges[k];
-    return k == 12 ? (double)__builtin_nan("") : k == 13 ? (double)__builtin_inf() : (double)pick(c, 100) / 8 - 4;
+    return k == 12   ? (double)__builtin_nan("")
+           : k == 13 ? (double)__builtin_inf()
+                     : (double)pick(c, 100) / 8 - 4;
 }
 
 static void put_tensors(choices *c, td_writer *head, td_writer *bulk) {
@@ -72,7 +90,8 @@ static void put_attribute(choices *c, td_writer *w, const td_attr_spec *spec) {
         break;
     case TD_ATTR_SIZES:
     case TD_ATTR_INTS:
-        n = spec->count > 0 && pick(c, 8) ? (unsigned)spec->count : pick(c, TD_MAX_DIM + 1);
+        n = spec->count > 0 && pick(c, 8) ? (unsigned)spec->count
+                                          : pick(c, TD_MAX_DIM + 1);
         td_put_byte(w, n);
         for (unsigned i = 0; i < n; i++) td_put_int(w, integer(c));
         break;
@@ -110,7 +129,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         td_put_text(&head, op->name);
         if (op->nin < 0) td_put_uint(&head, (uint64_t)nin);
         for (int i = 0; i < nin; i++) put_input(&c, &head, made);
-        for (int i = 0; i < td_op_attr_count(op); i++) put_attribute(&c, &head, &op->attr[i]);
+        for (int i = 0; i < td_op_attr_count(op); i++)
+            put_attribute(&c, &head, &op->attr[i]);
         if (op->nout > 0) td_put_uint(&head, made + 1);
         made += (uint64_t)op->nout;
     }

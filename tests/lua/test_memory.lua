@@ -14,7 +14,7 @@ local sanitized = os.getenv "SAN" and os.getenv "SAN" ~= ""
 
 -- Ten thousand temporaries of 4 MB: the data alive never exceeds 64 MB and a few tensors.
 local x = tide.ones(1000, 1000)
-for _ = 1, sanitized and 500 or 10000 do
+for _ = 1, sanitized and 100 or 10000 do
   local y = x + 1 -- luacheck: ignore
 end
 local live, peak = core.data_bytes()
@@ -33,7 +33,7 @@ assert(peak < 150e6, ("at most 150 MB of tensors at a time, got %.0f"):format(pe
 
 -- Small tensors: their headers are bounded too.
 local small = tide.ones(10)
-for _ = 1, sanitized and 20000 or 500000 do
+for _ = 1, sanitized and 5000 or 500000 do
   local y = small + 1 -- luacheck: ignore
 end
 -- Tables in between do not keep tensors alive, nor does an error.

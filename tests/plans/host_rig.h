@@ -15,8 +15,9 @@
 #include "plans/session/host.h"
 #include "runtime/mem.h"
 
-static const unsigned char rig_session[TD_SESSION_BYTES] = {0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17,
-                                                           0x18, 0x19, 0x1a, 0x1b, 0x1c, 0x1d, 0x1e, 0x1f};
+static const unsigned char rig_session[TD_SESSION_BYTES] = {
+    0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17,
+    0x18, 0x19, 0x1a, 0x1b, 0x1c, 0x1d, 0x1e, 0x1f};
 
 /* open: x is 2x2 of f32, 1 2 3 4; y is two i64, 0 1. closed: x alone. Both #rows and #small, the closed one
  * not #small. */
@@ -29,7 +30,8 @@ typedef struct host_rig {
 static inline void rig_open(host_rig *r) {
     td_err err = {0};
     td_shape two = {1, {2}}, square = {2, {2, 2}};
-    *r = (host_rig){.config = {.name = "bob", .max_letter_bytes = 1 << 20, .max_objects = 1000}};
+    *r = (host_rig){
+        .config = {.name = "bob", .max_letter_bytes = 1 << 20, .max_objects = 1000}};
     for (int k = 0; k < 2; k++) {
         td_shared_set *s = &r->set[k];
         snprintf(s->name, sizeof s->name, "%s", k ? "closed" : "open");
@@ -37,7 +39,9 @@ static inline void rig_open(host_rig *r) {
         s->x = td_tensor_new(TD_F32, &square, &err);
         for (int i = 0; i < 4; i++) ((float *)td_tensor_data(s->x))[i] = (float)(i + 1);
         s->x->storage->readonly = true;
-        s->tags = (td_tags){.count = k ? 1 : 2, .tag = {"#rows", "#small"}, .description = "four numbers"};
+        s->tags = (td_tags){.count = k ? 1 : 2,
+                            .tag = {"#rows", "#small"},
+                            .description = "four numbers"};
     }
     r->set[0].y = td_tensor_new(TD_I64, &two, &err);
     for (int i = 0; i < 2; i++) ((int64_t *)td_tensor_data(r->set[0].y))[i] = i;
@@ -61,8 +65,8 @@ static inline void rig_close(host_rig *r) {
 
 /* ---- records ---- */
 
-static inline void put_f32(td_writer *head, td_writer *bulk, uint64_t id, const td_shape *shape,
-                           const float *v) {
+static inline void put_f32(td_writer *head, td_writer *bulk, uint64_t id,
+                           const td_shape *shape, const float *v) {
     static const td_tags none;
     td_put_byte(head, TD_REC_PUT);
     td_put_uint(head, id);
@@ -85,17 +89,20 @@ static inline unsigned char *golden(const char *name, size_t *n) {
     assert_int_equal(line[0], '#');
     while (fgets(line, sizeof line, f)) {
         unsigned octet;
-        for (const char *p = line; sscanf(p, "%2x", &octet) == 1; p += 2) td_put_byte(&w, octet);
+        for (const char *p = line; sscanf(p, "%2x", &octet) == 1; p += 2)
+            td_put_byte(&w, octet);
     }
     fclose(f);
     *n = w.size;
     return w.data;
 }
 
-static inline void assert_same_bytes(const char *what, const void *a, size_t na, const void *b, size_t nb) {
+static inline void assert_same_bytes(const char *what, const void *a, size_t na,
+                                     const void *b, size_t nb) {
     const unsigned char *x = a, *y = b;
     for (size_t i = 0; i < na && i < nb; i++)
-        if (x[i] != y[i]) fail_msg("%s: octet %zu is %02x, wanted %02x", what, i, x[i], y[i]);
+        if (x[i] != y[i])
+            fail_msg("%s: octet %zu is %02x, wanted %02x", what, i, x[i], y[i]);
     if (na != nb) fail_msg("%s: %zu octets, wanted %zu", what, na, nb);
 }
 

@@ -57,7 +57,8 @@ static void read_reply(const td_letter *reply, const char *kinds) {
             td_take_shape(&r, &a->meta.shape);
         } else {
             got.answer[i].count = (int)td_take_uint(&r);
-            for (int k = 0; k < got.answer[i].count; k++) td_take_about(&r, &got.answer[i].about[k % 4]);
+            for (int k = 0; k < got.answer[i].count; k++)
+                td_take_about(&r, &got.answer[i].about[k % 4]);
         }
     }
     assert_false(r.failed);
@@ -70,7 +71,8 @@ static void read_reply(const td_letter *reply, const char *kinds) {
 static void run(const char *kinds) {
     td_letter reply;
     td_err err = {0};
-    if (td_host_batch(rig.host, 0, head.data, head.size, bulk.data, bulk.size, &reply, &err))
+    if (td_host_batch(rig.host, 0, head.data, head.size, bulk.data, bulk.size, &reply,
+                      &err))
         fail_msg("%s", err.msg);
     read_reply(&reply, kinds);
     td_free(reply.bytes);
@@ -83,7 +85,8 @@ static void tensor(uint64_t id, int n, const float *v) {
 
 static const float ones[8] = {1, 1, 1, 1, 1, 1, 1, 1};
 
-static void op(const char *name, int nin, const uint64_t *in, const td_attrs *attrs, uint64_t out) {
+static void op(const char *name, int nin, const uint64_t *in, const td_attrs *attrs,
+               uint64_t out) {
     static const td_attrs none;
     const td_op *o = td_op_find(name);
     td_obj obj[4] = {0};
@@ -96,7 +99,9 @@ static void op(const char *name, int nin, const uint64_t *in, const td_attrs *at
     td_put_op(&head, &names, o, arg, nin, attrs ? attrs : &none, out);
 }
 
-static void op1(const char *name, uint64_t a, uint64_t out) { op(name, 1, &a, NULL, out); }
+static void op1(const char *name, uint64_t a, uint64_t out) {
+    op(name, 1, &a, NULL, out);
+}
 static void op2(const char *name, uint64_t a, uint64_t b, uint64_t out) {
     op(name, 2, (uint64_t[]){a, b}, NULL, out);
 }
@@ -153,35 +158,50 @@ static int close_rig(void **state) {
 /* ---- refusals ---- */
 
 /* A batch of one good PUT and these octets. */
-static void refuse_octets(const char *octets, size_t n, int code, const char *call, const char *msg) {
+static void refuse_octets(const char *octets, size_t n, int code, const char *call,
+                          const char *msg) {
     begin();
     tensor(1, 2, ones);
     td_put_bytes(&head, octets, n);
     assert_refused(code, call, msg);
 }
-#define REFUSE(octets, code, call, msg) refuse_octets(octets, sizeof(octets) - 1, code, call, msg)
+#define REFUSE(octets, code, call, msg)                                                  \
+    refuse_octets(octets, sizeof(octets) - 1, code, call, msg)
 
 static void malformed_records(void **state) {
     (void)state;
     REFUSE("\x00", TD_E_PROTOCOL, "", "there is no record of kind 0");
     REFUSE("\x0a", TD_E_PROTOCOL, "", "there is no record of kind 10");
     REFUSE("\x01", TD_E_PROTOCOL, "", "an operation's number is out of range");
-    REFUSE("\x01\x01\x01\x02", TD_E_PROTOCOL, "", "an operation's number is out of range");
+    REFUSE("\x01\x01\x01\x02", TD_E_PROTOCOL, "",
+           "an operation's number is out of range");
     REFUSE("\x01\x00\x03nix", TD_E_PROTOCOL, "", "there is no operation 'nix' here");
     REFUSE("\x01\x00\x09neg", TD_E_PROTOCOL, "", "there is no operation '' here");
-    REFUSE("\x01\x00\x03neg\x01", TD_E_PROTOCOL, "neg", "the operation's record is cut short");
+    REFUSE("\x01\x00\x03neg\x01", TD_E_PROTOCOL, "neg",
+           "the operation's record is cut short");
     REFUSE("\x01\x00\x03neg\x01\x00", TD_E_PROTOCOL, "neg", "a result has no id");
-    REFUSE("\x01\x00\x03neg\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", TD_E_PROTOCOL, "neg",
-           "a result has no id");
-    REFUSE("\x01\x00\x03neg\x00\x09\x02\x02", TD_E_PROTOCOL, "neg", "the operation's record is cut short");
-    REFUSE("\x01\x00\x03" "cat\x00", TD_E_PROTOCOL, "cat", "0 tensors");
-    REFUSE("\x01\x00\x03" "cat\x81\x02", TD_E_PROTOCOL, "cat", "257 tensors");
-    REFUSE("\x01\x00\x07reshape\x01\x09", TD_E_PROTOCOL, "reshape", "the operation's record is cut short");
-    REFUSE("\x02\x00\x02\x00\x00\x00", TD_E_PROTOCOL, "send", "the tensor's record is malformed");
-    REFUSE("\x02\x05\x09\x00\x00\x00", TD_E_PROTOCOL, "send", "the tensor's record is malformed");
+    REFUSE("\x01\x00\x03neg\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", TD_E_PROTOCOL,
+           "neg", "a result has no id");
+    REFUSE("\x01\x00\x03neg\x00\x09\x02\x02", TD_E_PROTOCOL, "neg",
+           "the operation's record is cut short");
+    REFUSE("\x01\x00\x03"
+           "cat\x00",
+           TD_E_PROTOCOL, "cat", "0 tensors");
+    REFUSE("\x01\x00\x03"
+           "cat\x81\x02",
+           TD_E_PROTOCOL, "cat", "257 tensors");
+    REFUSE("\x01\x00\x07reshape\x01\x09", TD_E_PROTOCOL, "reshape",
+           "the operation's record is cut short");
+    REFUSE("\x02\x00\x02\x00\x00\x00", TD_E_PROTOCOL, "send",
+           "the tensor's record is malformed");
+    REFUSE("\x02\x05\x09\x00\x00\x00", TD_E_PROTOCOL, "send",
+           "the tensor's record is malformed");
     REFUSE("\x02\x05\x02\x09", TD_E_PROTOCOL, "send", "the tensor's record is malformed");
-    REFUSE("\x02\x05\x02\x00\x11", TD_E_PROTOCOL, "send", "the tensor's record is malformed");
-    REFUSE("\x02\x05\x02\x00\x01\x03" "a\0b\x00", TD_E_PROTOCOL, "send", "the tensor's record is malformed");
+    REFUSE("\x02\x05\x02\x00\x11", TD_E_PROTOCOL, "send",
+           "the tensor's record is malformed");
+    REFUSE("\x02\x05\x02\x00\x01\x03"
+           "a\0b\x00",
+           TD_E_PROTOCOL, "send", "the tensor's record is malformed");
     REFUSE("\x03\x00", TD_E_PROTOCOL, "", "a record of kind 3 is malformed");
     REFUSE("\x03", TD_E_PROTOCOL, "", "a record of kind 3 is malformed");
     REFUSE("\x04\x01\x00\x00", TD_E_PROTOCOL, "", "a record of kind 4 is malformed");
@@ -190,9 +210,13 @@ static void malformed_records(void **state) {
     REFUSE("\x05\x00\x00\x00", TD_E_PROTOCOL, "", "a record of kind 5 is malformed");
     REFUSE("\x05\x01", TD_E_PROTOCOL, "", "a record of kind 5 is malformed");
     REFUSE("\x07", TD_E_PROTOCOL, "", "a record of kind 7 is malformed");
-    REFUSE("\x08\x01\x02\x01" "a", TD_E_PROTOCOL, "", "a record of kind 8 is malformed");
-    REFUSE("\x09\x01\x04open\x05\x05", TD_E_PROTOCOL, "dataset", "the record is malformed");
-    REFUSE("\x09\x01\x04open\x05\x00", TD_E_PROTOCOL, "dataset", "the record is malformed");
+    REFUSE("\x08\x01\x02\x01"
+           "a",
+           TD_E_PROTOCOL, "", "a record of kind 8 is malformed");
+    REFUSE("\x09\x01\x04open\x05\x05", TD_E_PROTOCOL, "dataset",
+           "the record is malformed");
+    REFUSE("\x09\x01\x04open\x05\x00", TD_E_PROTOCOL, "dataset",
+           "the record is malformed");
     REFUSE("\x09\x01\x04open\x05", TD_E_PROTOCOL, "dataset", "the record is malformed");
 }
 
@@ -200,7 +224,9 @@ static void batch_without_number(void **state) {
     (void)state;
     td_letter reply;
     td_err err = {0}, why;
-    assert_int_equal(td_host_batch(rig.host, 0, (const unsigned char *)"\x80", 1, NULL, 0, &reply, &err), 0);
+    assert_int_equal(td_host_batch(rig.host, 0, (const unsigned char *)"\x80", 1, NULL, 0,
+                                   &reply, &err),
+                     0);
     td_reader r = {.data = reply.bytes, .size = reply.head_bytes};
     assert_int_equal(td_take_uint(&r), 0);
     assert_int_equal(td_take_byte(&r), 1);
@@ -230,9 +256,10 @@ static void hostile_sizes(void **state) {
     static const td_shape huge[] = {{1, {INT64_MAX >> 1}},
                                     {2, {(int64_t)1 << 31, (int64_t)1 << 31}},
                                     {3, {(int64_t)1 << 40, 0, (int64_t)1 << 40}}};
-    static const char *const text[] = {"a f32 tensor of 4611686018427387903 is too large",
-                                       "a f32 tensor of 2147483648x2147483648 is too large",
-                                       "a f32 tensor of 1099511627776x0x1099511627776 is too large"};
+    static const char *const text[] = {
+        "a f32 tensor of 4611686018427387903 is too large",
+        "a f32 tensor of 2147483648x2147483648 is too large",
+        "a f32 tensor of 1099511627776x0x1099511627776 is too large"};
     for (int i = 0; i < 3; i++) {
         begin();
         put_f32(&head, &bulk, 1, &(td_shape){1, {0}}, ones);
@@ -251,7 +278,8 @@ static void hostile_sizes(void **state) {
     td_put_shape(&head, &(td_shape){1, {(int64_t)1 << 40}});
     td_put_byte(&head, 0);
     td_put_byte(&head, 0);
-    assert_refused(TD_E_PROTOCOL, "send", "a tensor of 4398046511104 bytes, 0 were brought");
+    assert_refused(TD_E_PROTOCOL, "send",
+                   "a tensor of 4398046511104 bytes, 0 were brought");
 }
 
 static void refuse_op(const char *name, const td_attrs *a, int code, const char *msg) {
@@ -267,14 +295,17 @@ static void hostile_attributes(void **state) {
     td_attrs a = {0};
     td_attr_set_i(&a, 0, TD_ATTR_DIM, INT64_MAX);
     td_attr_set_i(&a, 1, TD_ATTR_POS, 0);
-    refuse_op("select", &a, TD_E_INDEX, "dim 9223372036854775807 of a tensor with 1 dimensions");
+    refuse_op("select", &a, TD_E_INDEX,
+              "dim 9223372036854775807 of a tensor with 1 dimensions");
     td_attr_set_i(&a, 0, TD_ATTR_DIM, -1);
     refuse_op("select", &a, TD_E_INDEX, "dim -1 of a tensor with 1 dimensions");
     td_attr_set_i(&a, 0, TD_ATTR_DIM, 0);
     td_attr_set_i(&a, 1, TD_ATTR_POS, INT64_MAX);
-    refuse_op("select", &a, TD_E_INDEX, "position 9223372036854775807 of dimension 1, which has 4");
+    refuse_op("select", &a, TD_E_INDEX,
+              "position 9223372036854775807 of dimension 1, which has 4");
     td_attr_set_i(&a, 1, TD_ATTR_POS, INT64_MIN);
-    refuse_op("select", &a, TD_E_INDEX, "position -9223372036854775808 of dimension 1, which has 4");
+    refuse_op("select", &a, TD_E_INDEX,
+              "position -9223372036854775808 of dimension 1, which has 4");
     td_attr_set_i(&a, 1, TD_ATTR_POS, 2);
     td_attr_set_i(&a, 2, TD_ATTR_INT, INT64_MAX);
     refuse_op("narrow", &a, TD_E_INDEX,
@@ -290,10 +321,12 @@ static void hostile_attributes(void **state) {
     td_attr_set_i(&a, 1, TD_ATTR_BOOL, 2);
     refuse_op("sum", &a, TD_E_ARGUMENT, "keepdim is true or false, got 2");
     a = (td_attrs){0};
-    td_attr_set_list(&a, 0, TD_ATTR_SIZES, (int64_t[]){(int64_t)1 << 40, (int64_t)1 << 40}, 2);
+    td_attr_set_list(&a, 0, TD_ATTR_SIZES,
+                     (int64_t[]){(int64_t)1 << 40, (int64_t)1 << 40}, 2);
     td_attr_set_f(&a, 1, 1);
     td_attr_set_i(&a, 2, TD_ATTR_DTYPE, TD_F32);
-    refuse_op("full", &a, TD_E_LIMIT, "a f32 tensor of 1099511627776x1099511627776 is too large");
+    refuse_op("full", &a, TD_E_LIMIT,
+              "a f32 tensor of 1099511627776x1099511627776 is too large");
 }
 
 /* ---- failures of single records ---- */
@@ -320,7 +353,8 @@ static void memory_before_time(void **state) {
     assert_int_equal(got.failures, 2);
     assert_int_equal(got.failure[0].record, 0);
     assert_int_equal(got.failure[0].err.code, TD_E_MEMORY);
-    assert_non_null(strstr(got.failure[0].err.msg, "4398046511104 bytes more do not fit: "));
+    assert_non_null(
+        strstr(got.failure[0].err.msg, "4398046511104 bytes more do not fit: "));
     assert_string_equal(got.failure[1].err.call, "randperm");
     assert_true(got.answer[0].well);
     assert_false(got.answer[1].well);
@@ -396,7 +430,7 @@ static void ids_in_use(void **state) {
     assert_int_equal(got.failures, 3);
     assert_error(&got.failure[0].err, TD_E_STATE, "send", "object 1 is there already");
     assert_error(&got.failure[1].err, TD_E_STATE, "", "object 1 is there already");
-    assert_true(got.values[0] == 1); /* the first one */
+    assert_true(got.values[0] == 1);  /* the first one */
     assert_false(got.answer[1].well); /* no half of an operation */
     assert_int_equal(got.answer[1].failure.record, 5);
     assert_true(got.answer[2].well && got.values[2] == 3);
@@ -435,7 +469,7 @@ static void views(void **state) {
     td_attr_set_i(&a, 0, TD_ATTR_DIM, 1);
     td_attr_set_i(&a, 1, TD_ATTR_POS, -1);
     op("select", 1, (uint64_t[]){1}, &a, 3); /* the last column */
-    record1(TD_REC_FREE, 1);                /* the view keeps what it shows */
+    record1(TD_REC_FREE, 1);                 /* the view keeps what it shows */
     get(2, 3, false);
     op2("assign", 2, 2, 0);
     run("tt");
@@ -457,7 +491,8 @@ static void clear_in_the_middle(void **state) {
     record1(TD_REC_OBJECTS, 3);
     run("ttl");
     assert_int_equal(got.failures, 1);
-    assert_error(&got.answer[0].failure.err, TD_E_NOT_FOUND, "get", "object 1 is not at bob");
+    assert_error(&got.answer[0].failure.err, TD_E_NOT_FOUND, "get",
+                 "object 1 is not at bob");
     assert_true(got.answer[1].well);
     assert_int_equal(got.answer[1].about[0].meta.shape.dim[0], 4);
     assert_int_equal(got.answer[2].count, 2);
@@ -519,8 +554,10 @@ static void data_sets(void **state) {
     assert_string_equal(got.answer[0].about[1].dataset, "open");
     assert_error(&got.answer[1].failure.err, TD_E_DENIED, "dataset",
                  "the policy of 'closed' at bob lets no pointer touch its rows");
-    assert_error(&got.answer[2].failure.err, TD_E_NOT_FOUND, "dataset", "bob has no data set 'none'");
-    assert_int_equal(got.answer[3].count, 0); /* the owner's rows are no objects of the session */
+    assert_error(&got.answer[2].failure.err, TD_E_NOT_FOUND, "dataset",
+                 "bob has no data set 'none'");
+    assert_int_equal(got.answer[3].count,
+                     0); /* the owner's rows are no objects of the session */
     begin();
     op2("assign", 10, 10, 0);
     op2("add", 10, 10, 20);
@@ -529,8 +566,10 @@ static void data_sets(void **state) {
     dataset(3, "open", 10, 12);
     run("ttl");
     assert_int_equal(got.failures, 1);
-    assert_error(&got.failure[0].err, TD_E_DENIED, "assign", "a data set's rows cannot be changed");
-    assert_true(got.values[0] == 2 && got.values[3] == 8 && got.values[4] == 1 && got.values[7] == 4);
+    assert_error(&got.failure[0].err, TD_E_DENIED, "assign",
+                 "a data set's rows cannot be changed");
+    assert_true(got.values[0] == 2 && got.values[3] == 8 && got.values[4] == 1 &&
+                got.values[7] == 4);
     assert_true(got.answer[2].well);
 }
 
@@ -549,7 +588,8 @@ static void views_of_rows(void **state) {
     op2("assign", 12, 1, 0);
     get(1, 12, false);
     run("t");
-    assert_error(&got.failure[0].err, TD_E_DENIED, "assign", "a data set's rows cannot be changed");
+    assert_error(&got.failure[0].err, TD_E_DENIED, "assign",
+                 "a data set's rows cannot be changed");
     assert_true(got.values[0] == 1 && got.values[1] == 2);
 }
 
@@ -560,7 +600,8 @@ static void data_set_ids_in_use(void **state) {
     dataset(1, "open", 10, 11);
     get(2, 10, false);
     run("lt");
-    assert_error(&got.answer[0].failure.err, TD_E_STATE, "", "object 11 is there already");
+    assert_error(&got.answer[0].failure.err, TD_E_STATE, "",
+                 "object 11 is there already");
     assert_false(got.answer[1].well); /* no x without its y */
 }
 
@@ -572,7 +613,8 @@ static void many_failures(void **state) {
     td_err err = {0};
     begin();
     for (int i = 0; i < 3000; i++) op2("assign", 98, 99, 0);
-    assert_int_equal(td_host_batch(rig.host, 0, head.data, head.size, NULL, 0, &reply, &err), 0);
+    assert_int_equal(
+        td_host_batch(rig.host, 0, head.data, head.size, NULL, 0, &reply, &err), 0);
     td_reader r = {.data = reply.bytes, .size = reply.head_bytes};
     td_take_uint(&r);
     td_take_byte(&r);
@@ -594,8 +636,10 @@ static void many_lists(void **state) {
     }
     run("");
     begin();
-    for (uint64_t key = 1; key <= 1000; key++) record1(TD_REC_OBJECTS, key); /* 500 MB of answers */
-    assert_int_equal(td_host_batch(rig.host, 0, head.data, head.size, NULL, 0, &reply, &err), 0);
+    for (uint64_t key = 1; key <= 1000; key++)
+        record1(TD_REC_OBJECTS, key); /* 500 MB of answers */
+    assert_int_equal(
+        td_host_batch(rig.host, 0, head.data, head.size, NULL, 0, &reply, &err), 0);
     assert_true(reply.size > (size_t)64 << 20 && reply.size < (size_t)66 << 20);
     td_free(reply.bytes);
 }
@@ -604,15 +648,24 @@ static void many_lists(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(malformed_records), TEST(batch_without_number),
-        TEST(bytes_against_the_bulk), TEST(hostile_sizes),
-        TEST(hostile_attributes), TEST(memory_before_time),
-        TEST(missing_poisons_what_depends), TEST(assignments_before_stay),
-        TEST(ids_in_use), TEST(object_limit),
-        TEST(views), TEST(clear_in_the_middle),
-        TEST(ids_used_again), TEST(bools_are_0_or_1),
-        TEST(data_sets), TEST(views_of_rows),
-        TEST(data_set_ids_in_use), TEST(many_failures),
+        TEST(malformed_records),
+        TEST(batch_without_number),
+        TEST(bytes_against_the_bulk),
+        TEST(hostile_sizes),
+        TEST(hostile_attributes),
+        TEST(memory_before_time),
+        TEST(missing_poisons_what_depends),
+        TEST(assignments_before_stay),
+        TEST(ids_in_use),
+        TEST(object_limit),
+        TEST(views),
+        TEST(clear_in_the_middle),
+        TEST(ids_used_again),
+        TEST(bools_are_0_or_1),
+        TEST(data_sets),
+        TEST(views_of_rows),
+        TEST(data_set_ids_in_use),
+        TEST(many_failures),
         TEST(many_lists),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

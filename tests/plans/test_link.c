@@ -53,7 +53,9 @@ typedef struct world {
 } world;
 
 static void launch(world *w, int to, const td_writer *f) {
-    int copies = (int)draw(&w->rnd, 100) < w->loss ? 0 : (int)draw(&w->rnd, 100) < w->doubling ? 2 : 1;
+    int copies = (int)draw(&w->rnd, 100) < w->loss       ? 0
+                 : (int)draw(&w->rnd, 100) < w->doubling ? 2
+                                                         : 1;
     for (; copies > 0 && w->air.count < AIR_MAX; copies--) {
         int i = w->air.count++;
         w->air.frame[i].bytes = td_new_bytes(f->size);
@@ -87,7 +89,8 @@ static void reconnect(world *w) {
 
 /* Letter k of an end: its length and contents follow from the two numbers. */
 static size_t letter_size(int end, int k) {
-    static const size_t sizes[] = {0, 1, 100, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE + 17};
+    static const size_t sizes[] = {0,     1,         100,           PIECE - 1,
+                                   PIECE, PIECE + 1, 3 * PIECE + 17};
     return sizes[(size_t)(end * 3 + k) % (k % 4 == 0 ? 7 : 3)];
 }
 
@@ -122,7 +125,8 @@ static void land(world *w, int i) {
     td_frame f;
     td_err err = {0};
     int to = w->air.frame[i].to;
-    assert_int_equal(td_frame_parse(w->air.frame[i].bytes, w->air.frame[i].n, &f, &err), 0);
+    assert_int_equal(td_frame_parse(w->air.frame[i].bytes, w->air.frame[i].n, &f, &err),
+                     0);
     int rc = td_link_frame(w->end[to], &f, w->now, &err);
     if (rc) fail_msg("%s", err.msg);
     td_free(w->air.frame[i].bytes);
@@ -157,8 +161,8 @@ static void run_schedule(uint64_t seed) {
     }
     for (w.now = 0; !is_over(&w); w.now += 1 + (int64_t)draw(&w.rnd, 20)) {
         if (w.now > 3600 * 1000)
-            fail_msg("seed %llu: %d and %d letters after an hour", (unsigned long long)seed,
-                     w.arrived[0], w.arrived[1]);
+            fail_msg("seed %llu: %d and %d letters after an hour",
+                     (unsigned long long)seed, w.arrived[0], w.arrived[1]);
         for (int end = 0; end < 2; end++)
             if (w.sent[end] < LETTERS && draw(&w.rnd, 4) == 0) send_letter(&w, end);
         if (breaks > 0 && draw(&w.rnd, 50) == 0) {
@@ -185,13 +189,18 @@ static void test_schedules(void **state) {
 static void test_frames_are_few(void **state) {
     (void)state;
     td_err err = {0};
-    td_link *a = td_link_new(session, 1 << 20, &err), *b = td_link_new(session, 1 << 20, &err);
+    td_link *a = td_link_new(session, 1 << 20, &err),
+            *b = td_link_new(session, 1 << 20, &err);
     td_writer f = {0};
     td_frame parsed;
     for (int round = 0; round < 100; round++) {
         for (int end = 0; end < 2; end++) {
             td_link *from = end ? b : a, *to = end ? a : b;
-            td_letter l = {.kind = 1, .size = 5, .head_bytes = 5, .bytes = td_new_bytes(5)}, got;
+            td_letter l = {.kind = 1,
+                           .size = 5,
+                           .head_bytes = 5,
+                           .bytes = td_new_bytes(5)},
+                      got;
             assert_int_equal(td_link_send(from, &l, &err), 0);
             assert_true(td_link_next(from, round, &f));
             assert_int_equal(td_frame_parse(f.data, f.size, &parsed, &err), 0);
@@ -258,7 +267,8 @@ static void test_hostile_frames(void **state) {
     assert_string_equal(back.err.msg, "gone");
     assert_int_equal(back.payload_bytes, 20);
     for (size_t n = 0; n < w.size; n++) {
-        unsigned char *cut = td_new_bytes(n); /* of its own, so that a sanitizer sees a step too far */
+        /* of its own, so that a sanitizer sees a step too far */
+        unsigned char *cut = td_new_bytes(n);
         memcpy(cut, w.data, n);
         assert_int_not_equal(td_frame_parse(cut, n, &back, &err), 0);
         td_free(cut);

@@ -53,7 +53,8 @@ static void ack_resend(td_frame *f) {
 static void ping(td_frame *f) { f->n = 42; }
 static void error_gone(td_frame *f) {
     f->err.code = TD_E_GONE;
-    snprintf(f->err.msg, sizeof f->err.msg, "the session's process was killed by signal 9");
+    snprintf(f->err.msg, sizeof f->err.msg,
+             "the session's process was killed by signal 9");
 }
 static void error_long(td_frame *f) {
     f->err.code = TD_E_INDEX;
@@ -89,7 +90,8 @@ static void assert_frame(const char *name, const td_frame *f, const td_frame *wa
     assert_int_equal(f->type, want->type);
     assert_memory_equal(f->session, want->session, TD_SESSION_BYTES);
     assert_true(f->n == want->n && f->ack == want->ack);
-    assert_true(f->resend == want->resend && f->fresh == want->fresh && f->first == want->first);
+    assert_true(f->resend == want->resend && f->fresh == want->fresh &&
+                f->first == want->first);
     assert_int_equal(f->kind, want->kind);
     assert_true(f->size == want->size && f->head == want->head);
     assert_string_equal(f->name, want->name);
@@ -98,7 +100,8 @@ static void assert_frame(const char *name, const td_frame *f, const td_frame *wa
     assert_string_equal(f->err.msg, want->err.msg);
     assert_string_equal(f->err.hint, want->err.hint);
     assert_int_equal(f->payload_bytes, want->payload_bytes);
-    if (f->payload_bytes) assert_memory_equal(f->payload, want->payload, f->payload_bytes);
+    if (f->payload_bytes)
+        assert_memory_equal(f->payload, want->payload, f->payload_bytes);
 }
 
 static void golden_frames(void **state) {
@@ -111,7 +114,8 @@ static void golden_frames(void **state) {
         memcpy(want.session, rig_session, TD_SESSION_BYTES);
         frames[i].fill(&want);
         unsigned char *bytes = golden(frames[i].name, &n);
-        if (td_frame_parse(bytes, n, &f, &err)) fail_msg("%s: %s", frames[i].name, err.msg);
+        if (td_frame_parse(bytes, n, &f, &err))
+            fail_msg("%s: %s", frames[i].name, err.msg);
         assert_frame(frames[i].name, &f, &want);
         td_frame_write(&want, &w);
         assert_same_bytes(frames[i].name, w.data, w.size, bytes, n);
@@ -140,7 +144,8 @@ static void golden_exchanges(void **state) {
         td_frame_write(&hello, &w);
         assert_int_equal(td_host_frame(r.host, w.data, w.size, 0, &err), 0);
         assert_true(td_host_next(r.host, 0, &w)); /* its welcome */
-        if (td_host_frame(r.host, batch, n, 0, &err)) fail_msg("%s: %s", names[i], err.msg);
+        if (td_host_frame(r.host, batch, n, 0, &err))
+            fail_msg("%s: %s", names[i], err.msg);
         assert_true(td_host_next(r.host, 0, &w));
         assert_same_bytes(name, w.data, w.size, reply, wanted);
         assert_false(td_host_next(r.host, 0, &w));
@@ -171,7 +176,8 @@ static void golden_batch_written(void **state) {
     td_put_byte(&head, 0);
     td_put_byte(&head, TD_REC_OP);
     td_put_op(&head, &names, td_op_find("add"), in, 2, &attrs, 12);
-    td_frame f = {.type = TD_FRAME_DATA, .n = 1, .ack = 1, .first = true, .kind = TD_LETTER_BATCH};
+    td_frame f = {
+        .type = TD_FRAME_DATA, .n = 1, .ack = 1, .first = true, .kind = TD_LETTER_BATCH};
     memcpy(f.session, rig_session, TD_SESSION_BYTES);
     f.head = head.size;
     td_put_bytes(&head, bulk.data, bulk.size);
@@ -194,7 +200,8 @@ static size_t map_bytes;
 
 /* A frame by hand: v, t and s, then `more` entries of which `rest` has the octets. */
 static void by_hand(int version, int type, unsigned more, const void *rest, size_t n) {
-    static const unsigned char v[] = {0xa1, 'v'}, t[] = {0xa1, 't'}, s[] = {0xa1, 's', 0xc4, 16};
+    static const unsigned char v[] = {0xa1, 'v'}, t[] = {0xa1, 't'},
+                               s[] = {0xa1, 's', 0xc4, 16};
     td_writer w = {0};
     td_put_byte(&w, 0xde);
     td_put_byte(&w, 0);
@@ -225,10 +232,16 @@ static void refused_frames(void **state) {
     td_err err = {0};
     by_hand(1, TD_FRAME_ACK, 0, "", 0);
     assert_int_equal(td_frame_parse(map_frame, map_bytes, &f, &err), 0);
-    by_hand(1, TD_FRAME_ACK, 1, "\xa1" "a\xcd\x01\x00", 5); /* a number longer than it need be is read */
+    by_hand(1, TD_FRAME_ACK, 1,
+            "\xa1"
+            "a\xcd\x01\x00",
+            5); /* a number longer than it need be is read */
     assert_int_equal(td_frame_parse(map_frame, map_bytes, &f, &err), 0);
     assert_int_equal(f.ack, 256);
-    by_hand(1, TD_FRAME_ERROR, 1, "\xa1" "e\x7f", 3); /* a code of a later version */
+    by_hand(1, TD_FRAME_ERROR, 1,
+            "\xa1"
+            "e\x7f",
+            3); /* a code of a later version */
     assert_int_equal(td_frame_parse(map_frame, map_bytes, &f, &err), 0);
     assert_int_equal(f.err.code, TD_E_INTERNAL);
 
@@ -238,27 +251,63 @@ static void refused_frames(void **state) {
     refused("there is no frame of type 9");
     by_hand(1, 0, 0, "", 0);
     refused("there is no frame of type 0");
-    by_hand(1, TD_FRAME_ACK, 1, "\xa1" "q\x01", 3);
+    by_hand(1, TD_FRAME_ACK, 1,
+            "\xa1"
+            "q\x01",
+            3);
     refused("a frame has no key 'q'");
-    by_hand(1, TD_FRAME_ACK, 1, "\xa1" "v\x01", 3);
+    by_hand(1, TD_FRAME_ACK, 1,
+            "\xa1"
+            "v\x01",
+            3);
     refused("the key 'v' stands twice");
-    by_hand(1, TD_FRAME_ACK, 1, "\xa2" "ab\x01", 4);
+    by_hand(1, TD_FRAME_ACK, 1,
+            "\xa2"
+            "ab\x01",
+            4);
     refused("a frame's key is not one small letter");
-    by_hand(1, TD_FRAME_ACK, 1, "\xa1" "a\xd3", 3);
+    by_hand(1, TD_FRAME_ACK, 1,
+            "\xa1"
+            "a\xd3",
+            3);
     refused("the value of 'a' is malformed");
-    by_hand(1, TD_FRAME_ACK, 1, "\xa1" "r\x01", 3);
+    by_hand(1, TD_FRAME_ACK, 1,
+            "\xa1"
+            "r\x01",
+            3);
     refused("the value of 'r' is malformed");
-    by_hand(1, TD_FRAME_WELCOME, 1, "\xa1" "w\xa3" "b\0b", 6);
+    by_hand(1, TD_FRAME_WELCOME, 1,
+            "\xa1"
+            "w\xa3"
+            "b\0b",
+            6);
     refused("the value of 'w' is malformed");
-    by_hand(1, TD_FRAME_DATA, 1, "\xa1" "k\x01", 3);
+    by_hand(1, TD_FRAME_DATA, 1,
+            "\xa1"
+            "k\x01",
+            3);
     refused("a letter's beginning is malformed");
-    by_hand(1, TD_FRAME_DATA, 3, "\xa1" "k\x01\xa1" "z\x01\xa1" "h\x02", 9);
+    by_hand(1, TD_FRAME_DATA, 3,
+            "\xa1"
+            "k\x01\xa1"
+            "z\x01\xa1"
+            "h\x02",
+            9);
     refused("a letter's beginning is malformed");
-    by_hand(1, TD_FRAME_DATA, 1, "\xa1" "b\x08", 3);
+    by_hand(1, TD_FRAME_DATA, 1,
+            "\xa1"
+            "b\x08",
+            3);
     refused("a payload of 8 bytes was said, 0 are there");
-    by_hand(1, TD_FRAME_ACK, 1, "\xa1" "b\x08", 3);
+    by_hand(1, TD_FRAME_ACK, 1,
+            "\xa1"
+            "b\x08",
+            3);
     refused("a payload of 8 bytes");
-    by_hand(1, TD_FRAME_DATA, 1, "\xa1" "b\xce\x00\x10\x00\x01", 7);
+    by_hand(1, TD_FRAME_DATA, 1,
+            "\xa1"
+            "b\xce\x00\x10\x00\x01",
+            7);
     refused("a payload of 1048577 bytes");
     map_frame[0] = 0x93;
     refused("a frame does not begin with a map");
