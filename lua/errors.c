@@ -73,6 +73,7 @@ void tdl_push_error(lua_State *L, int code, const char *call, const char *msg,
 }
 
 int tdl_raise(lua_State *L, const td_err *err) { /* [-0, +0, e] */
+    if (err->code == TD_E_INTERRUPTED) tdl_forget_interrupt(L);
     tdl_push_error(L, err->code, err->call, err->msg, err->hint, err->where);
     return lua_error(L);
 }

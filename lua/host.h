@@ -84,6 +84,8 @@ void tdl_push_error(lua_State *L, int code, const char *call, const char *msg,
 void tdl_wrap_error(lua_State *L, int idx);
 /* Raises INTERRUPTED when Ctrl-C was pressed. [-0, +0, e] */
 void tdl_check_interrupt(lua_State *L);
+/* Somebody raises it already: once is enough. */
+void tdl_forget_interrupt(lua_State *L);
 /* Leaves on the stack the function that the library set with core.hook(name, f): parts of the language
  * that are written in Lua and called from C (masks as indices, printing). [-0, +1, e] */
 void tdl_push_hook(lua_State *L, const char *name);

@@ -22,9 +22,15 @@ static void stop(lua_State *L, lua_Debug *ar) { /* [-0, +0, e] */
     tdl_check_interrupt(L);
 }
 
+void tdl_forget_interrupt(lua_State *L) {
+    interrupted = 0;
+    lua_sethook(L, NULL, 0, 0);
+    if (running) lua_sethook(running, NULL, 0, 0);
+}
+
 void tdl_check_interrupt(lua_State *L) { /* [-0, +0, e] */
     if (!interrupted) return;
-    interrupted = 0;
+    tdl_forget_interrupt(L);
     tdl_fail(L, TD_E_INTERRUPTED, "", "interrupted");
 }
 

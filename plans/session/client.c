@@ -200,12 +200,13 @@ static int take_error(td_session *s, const td_frame *f, td_err *err) {
     *err = f->err;
     if (f->err.code ==
         TD_E_GONE) { /* the session's process: a new one comes with the next HELLO */
-        lose(s, &f->err);
+        td_fail(err, TD_E_GONE, "", "%s: %s", s->place.name, f->err.msg);
+        lose(s, err);
         s->host = 0;
         td_err ignored;
         greet(s, &ignored);
     } else {
-        td_session_fail_all(s, &f->err);
+        td_session_fail_all(s, err);
     }
     return f->err.code;
 }
@@ -390,7 +391,7 @@ void td_session_end(td_session *s) {
     if (!s->ended) send_simple(s, TD_FRAME_BYE, 0, &ignored);
     s->ended = true;
     s->welcomed = s->greeting = s->pinging =
-        false; /* nothing more is sent: it would begin a new session there */
+        false; /* sending more would begin a new session there */
     td_session_fail_all(s, &ended);
     td_session_unlock(s);
 }

@@ -142,10 +142,7 @@ local function run_on(where, workers)
       case.f(workers[1], workers[2], where)
       nothing_left(workers)
     end, function(e) return debug.traceback(tostring(e), 2) end)
-    if not ok and os.getenv("KEEP_GOING") then
-      print(("%s workers: %s: %s"):format(where, case.name, err))
-      for _, w in ipairs(workers) do pcall(w.wait, w) w:clear() end
-    elseif not ok then error(("%s workers: %s: %s"):format(where, case.name, err), 0) end
+    if not ok then error(("%s workers: %s: %s"):format(where, case.name, err), 0) end
   end
 end
 
@@ -190,8 +187,9 @@ function rig.same_module(a, b)
   for name, tensor in a:state_dict() do rig.same_bits(tensor, other[name], name) end
 end
 
--- Parts of an error as one text: file and line left out but for the line's number, which must be `line`.
+-- The number of the line that an error names.
 function rig.line_of(err) return tonumber((err.where or ""):match(":(%d+)$")) end
+-- The line where it is called.
 function rig.here() return debug.getinfo(2, "l").currentline end
 
 return rig
