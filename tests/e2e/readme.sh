@@ -1,7 +1,28 @@
-# The script in README.md prints what README.md says.
+# What README.md shows runs, and prints what it says: the first script, the worker's configuration, and the
+# script that works with it (on a free port in place of 7700).
 set -eu
-sed -n '/^```lua$/,/^```$/p' README.md | sed '/^```/d' >"$TMPDIR/first.lua"
-sed -n '/^```text$/,/^```$/p' README.md | sed '/^```/d' >"$TMPDIR/expected"
-[ -s "$TMPDIR/first.lua" ] && [ -s "$TMPDIR/expected" ]
-"$TIDE" "$TMPDIR/first.lua" >"$TMPDIR/printed"
-diff "$TMPDIR/expected" "$TMPDIR/printed"
+readme=$PWD/README.md
+cd "$TMPDIR"
+awk '/^```lua$/ { n++; file = "block" n ".lua"; next } /^```text$/ { file = "expected"; next }
+     /^```$/ { file = "" } file { print >file }' "$readme"
+[ -s block1.lua ] && [ -s block2.lua ] && [ -s block3.lua ] && [ -s expected ]
+
+"$TIDE" block1.lua >printed
+diff expected printed
+
+echo 'local d = tide.data.digits(); tide.save("digits.safetensors", {x = d.x, y = d.y})' >save.lua
+"$TIDE" save.lua
+"$TIDE" keys new bob
+"$TIDE" keys new carol
+sed 's/:7700"/:*"/' block2.lua >bob.lua
+"$TIDE" worker bob.lua >ready &
+worker=$!
+trap 'kill $worker' EXIT
+for _ in $(seq 100); do
+    [ -s ready ] && break
+    sleep 0.1
+done
+url=$(grep -o 'tcp://[0-9.:]*' ready)
+sed "s|tcp://127.0.0.1:7700|$url|" block3.lua >carol.lua
+"$TIDE" carol.lua >losses
+[ "$(wc -l <losses)" = 29 ] # 1,797 rows in batches of 64
