@@ -1,4 +1,6 @@
 -- Gradients at workers: on leaves that were sent, through models, views and indexing, and on their way home.
+-- Pointers are held and dropped for what that does at the worker.
+-- luacheck: ignore 231 241 311 331
 local rig = dofile(arg[0]:match("^(.*/)") .. "rig.lua")
 local case, eq, near, fails, cost = rig.case, rig.eq, rig.near, rig.fails, rig.cost
 

@@ -1,4 +1,6 @@
 -- Pointers: sending, fetching, moving, what is known without a wait, how they print.
+-- Pointers are held and dropped for what that does at the worker.
+-- luacheck: ignore 231 241 311 331
 local rig = dofile(arg[0]:match("^(.*/)") .. "rig.lua")
 local case, eq, fails, cost = rig.case, rig.eq, rig.fails, rig.cost
 
@@ -64,7 +66,7 @@ end)
 case("4: a pointer that is dropped or overwritten frees its object", function(bob)
   local p, q = tide.ones(2):send(bob), tide.ones(3):send(bob)
   eq(#bob:objects(), 2)
-  p = nil -- luacheck: ignore p
+  p = nil
   collectgarbage()
   eq(#bob:objects(), 1)
   q = q + 1
@@ -76,7 +78,7 @@ end)
 case("4: an object lives as long as any pointer to it", function(bob)
   local p = tide.ones(2):send(bob)
   local same = p
-  p = nil -- luacheck: ignore p
+  p = nil
   collectgarbage()
   eq(same:copy(), {1, 1})
 end)
@@ -89,12 +91,12 @@ case("7: without ownership an object outlives its pointer, however that was said
   eq(q.gc, false)
   local r = tide.ones(3):send(bob, {gc = false})
   r.gc = true
-  p, q, r = nil, nil, nil -- luacheck: ignore
+  p, q, r = nil, nil, nil
   collectgarbage()
   local found = bob:search("#kept")
   eq(#found, 2)
   eq({found[1].gc, found[2].gc}, {false, false}, "hits of a search own nothing")
-  found = nil -- luacheck: ignore
+  found = nil
   collectgarbage()
   eq(#bob:objects(), 2)
   bob:clear()
@@ -155,7 +157,7 @@ end)
 
 case("14: one of several results may be dropped", function(bob)
   local _, positions = tide.tensor {5, 9, 1}:send(bob):max(1)
-  _ = nil -- luacheck: ignore
+  _ = nil
   collectgarbage()
   eq(positions:get(), 2)
 end)

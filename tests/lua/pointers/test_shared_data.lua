@@ -99,7 +99,9 @@ end
 rig.guarded(function()
   rig.files = os.tmpname()
   os.execute(("rm '%s'; mkdir '%s'"):format(rig.files, rig.files))
-  local cleaner <close> = setmetatable({}, {__close = function() os.execute("rm -r " .. rig.files) end})
+  local cleaner <close> = setmetatable({}, {__close = function() -- luacheck: ignore cleaner
+    os.execute("rm -r " .. rig.files)
+  end})
   tide.manual_seed(2)
   tide.save(rig.files .. "/people.safetensors",
             {x = tide.randn(20, 3), y = tide.randint(0, 1, {20}, {dtype = "i64"})})
