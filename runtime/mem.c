@@ -75,6 +75,12 @@ static void empty_small(void *blocks) {
     s->is_watched = false;
 }
 
+void td_mem_give_back(void) {
+    empty_lists(small.structs, STRUCT_LISTS, free);
+    empty_lists(small.data, DATA_LISTS, free_aligned);
+    td_big_trim();
+}
+
 static void make_small_key(void) { pthread_key_create(&small_key, empty_small); }
 
 static void *take(block_list *list, size_t bytes) {

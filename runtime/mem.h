@@ -35,6 +35,9 @@ size_t td_data_limit(void);
 /* Keeps big freed blocks mapped, so that a loop of large temporaries does not fault its pages in anew
  * each time. Called once by main. */
 void td_mem_setup(void);
+/* Gives freed blocks that are kept for the next of their size back to the system: this thread's small ones,
+ * and the big ones. */
+void td_mem_give_back(void);
 
 /* a * b and a + b; false when they do not fit. */
 static inline bool td_mul_size(size_t a, size_t b, size_t *out) {

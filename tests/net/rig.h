@@ -172,13 +172,13 @@ static inline bool is_running(pid_t pid) {
 
 /* The processes of the worker's sessions: its grandchildren. */
 static inline int sessions_of(const rig *r, pid_t *out, int most) {
-    pid_t template;
+    pid_t template = 0;
     return children_of(r->pid, &template, 1) == 1 ? children_of(template, out, most) : 0;
 }
 
 /* Waits until there are that many. */
 static inline bool wait_for_sessions(const rig *r, int want, int ms) {
-    pid_t pid[32];
+    pid_t pid[32] = {0};
     for (int64_t end = td_clock_ms() + ms; td_clock_ms() < end; usleep(5000))
         if (sessions_of(r, pid, 32) == want) return true;
     return false;

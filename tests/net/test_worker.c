@@ -22,7 +22,7 @@ static void computes(void **state) {
 static void ends_in_order(void **state) {
     rig *r = *state;
     td_err err;
-    pid_t pid[4];
+    pid_t pid[4] = {0};
     rig_start(r);
     td_session *s = session_connect(r, &r->carol, &err);
     assert_non_null(s);
@@ -89,7 +89,7 @@ static void session_names_are_the_users(void **state) {
 static void killed_child(void **state) {
     rig *r = *state;
     td_err err;
-    pid_t pid[4];
+    pid_t pid[4] = {0};
     rig_start(r);
     td_session *s = session_connect(r, &r->carol, &err),
                *other = session_connect(r, &r->dave, &err);
@@ -104,7 +104,7 @@ static void killed_child(void **state) {
     int64_t before = td_clock_ms();
     fetch(s, p, &err);
     assert_int_equal(err.code, TD_E_GONE);
-    assert_string_equal(err.msg, "the session's process was killed (signal 9)");
+    assert_string_equal(err.msg, "bob: the session's process was killed (signal 9)");
     assert_true(td_clock_ms() - before < 1000);
     td_val_unref(&p);
     td_val_unref(&q);
@@ -227,7 +227,7 @@ static void too_long_a_computation(void **state) {
     int64_t before = td_clock_ms();
     fetch(s, p, &err);
     assert_string_equal(
-        err.msg, "the session's process was ended: it computed for longer than 1 s");
+        err.msg, "bob: the session's process was ended: it computed for longer than 1 s");
     assert_true(td_clock_ms() - before < 10000);
     td_val_unref(&p);
     session_close(s);
@@ -307,7 +307,7 @@ static void limits_of_sessions(void **state) {
 static void backpressure(void **state) {
     rig *r = *state;
     raw_peer p, other;
-    pid_t child;
+    pid_t child = 0;
     rig_start(r);
     raw_open(&p, r, &r->carol);
     raw_open(&other, r, &r->dave);
@@ -338,7 +338,7 @@ static void backpressure(void **state) {
 
 static void template_killed(void **state) {
     rig *r = *state;
-    pid_t template;
+    pid_t template = 0;
     int status;
     rig_start(r);
     assert_int_equal(children_of(r->pid, &template, 1), 1);
