@@ -205,8 +205,10 @@ static enum tdl_line read_edited(tdl_lines *lines, const char *with_prompt) {
     int n = 0;
     lines->prompt = with_prompt;
     lines->cancelled = false;
+    errno = 0;
+    el_set(lines->edit, EL_PREP_TERM, 1); /* before the prompt invites keys, not after */
     const char *text = el_gets(lines->edit, &n);
-    if (lines->cancelled) return TDL_LINE_CANCELLED;
+    if (lines->cancelled || (n < 0 && errno == EINTR)) return TDL_LINE_CANCELLED;
     if (text == NULL || n <= 0 || !keep(lines, text, (size_t)n)) return TDL_LINE_END;
     history_add(lines, lines->text);
     return TDL_LINE_TEXT;

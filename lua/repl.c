@@ -1,9 +1,8 @@
 /* The session at the terminal: reads lines (libedit at a terminal, plain lines otherwise), puts unfinished
  * statements together, runs them, prints what they return. What is shown and what Tab offers is decided in
  * repl.lua. */
-#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -129,6 +128,9 @@ static int run_session(lua_State *L, tdl_lines *lines) {
     return status;
 }
 
+/* Ctrl-C when nothing runs, say just after a computation came to its end, must not end the session. */
+static void ignore_interrupt(int number) { (void)number; }
+
 static int prepare(lua_State *L) { /* [-0, +0, e] */
     lua_pushcfunction(L, trace);
     lua_setglobal(L, "trace");
@@ -149,8 +151,14 @@ int tdl_repl(lua_State *L) {
         return 1;
     }
     if (terminal) printf("tide, Lua 5.4. help() lists what there is; Ctrl-D ends.\n");
+    struct sigaction ignore = {.sa_handler = ignore_interrupt}, before;
+    sigemptyset(&ignore.sa_mask);
+    if (terminal) sigaction(SIGINT, &ignore, &before);
     int status = run_session(L, lines);
-    if (terminal) printf("\n");
+    if (terminal) {
+        sigaction(SIGINT, &before, NULL);
+        printf("\n");
+    }
     tdl_lines_close(&lines);
     return terminal ? 0 : status;
 }
