@@ -117,7 +117,7 @@ static void killed_child(void **state) {
 static void killed_worker(void **state) {
     rig *r = *state;
     td_err err;
-    pid_t pid[4], template;
+    pid_t pid[4], template = 0;
     rig_start(r);
     td_session *s = session_connect(r, &r->carol, &err);
     td_val *p = put_square(s, 2, 1, &err);
