@@ -2,6 +2,7 @@
 -- no metamethod, so that it can never reach a worker or change anything.
 local core = require "tide.core"
 local pretty = require "tide.pretty"
+local registry = require "tide.module.registry"
 
 core.hook("show", function(...)
   for i = 1, select("#", ...) do print(pretty.value((select(i, ...)))) end
@@ -14,17 +15,27 @@ local KEYWORDS = {
   "nil", "not", "or", "repeat", "return", "then", "true", "until", "while",
 }
 
--- The tables in which a value's names are found: itself, then its metatables' __index, as long as those are
--- tables. A tensor's are its methods and fields.
+-- The table that __index looks in: itself, or what a function has for it as an upvalue (a C function its
+-- methods, a module's its class). The function is not called.
+local function names_behind(index)
+  if type(index) ~= "function" then return index end
+  for i = 1, 8 do
+    local name, value = debug.getupvalue(index, i)
+    if name == nil then return nil end
+    if type(value) == "table" and (name == "" or name == "class") then return value end
+  end
+end
+
+-- The tables in which a value's names are found: itself, a module's fields, then what its metatables'
+-- __index look in.
 local function tables_of(value)
   local tables = {}
   for _ = 1, 20 do
     if type(value) == "table" then tables[#tables + 1] = value end
+    if registry.is_module(value) then tables[#tables + 1] = registry.state(value).values end
     local meta = debug.getmetatable(value)
     if type(meta) ~= "table" then break end
-    local names = rawget(meta, "__names") -- what an object with an __index function has besides
-    if type(names) == "table" then tables[#tables + 1] = names end
-    value = rawget(meta, "__index")
+    value = names_behind(rawget(meta, "__index"))
     if type(value) ~= "table" then break end
   end
   return tables

@@ -150,12 +150,18 @@ int tdl_tostring(lua_State *L) { /* [-1, +1, e] */
     return 1;
 }
 
-/* help(...): calls the hook; true when something was found. */
-static int core_help(lua_State *L) { /* [-n, +1, e] */
-    tdl_push_hook(L, "help");
+/* help(...) and complete(before) call the hooks of those names, for Lua code: upvalue 1 is the name. */
+static int core_call_hook(lua_State *L) { /* [-n, +?, e] */
+    tdl_push_hook(L, lua_tostring(L, lua_upvalueindex(1)));
     lua_insert(L, 1);
-    lua_call(L, lua_gettop(L) - 1, 1);
-    return 1;
+    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+    return lua_gettop(L);
+}
+
+static void set_hook_caller(lua_State *L, const char *name) { /* [-0, +0, m] */
+    lua_pushstring(L, name);
+    lua_pushcclosure(L, core_call_hook, 1);
+    lua_setfield(L, -2, name);
 }
 
 /* collect(idle): for the library's own loops, and for who is about to wait. */
@@ -186,11 +192,12 @@ static void push_core(lua_State *L) {
                                          {"embedded", core_embedded},
                                          {"embedded_names", core_embedded_names},
                                          {"hook", core_hook},
-                                         {"help", core_help},
                                          {"collect", core_collect},
                                          {"data_bytes", core_data_bytes},
                                          {NULL, NULL}};
     luaL_newlib(L, functions);
+    set_hook_caller(L, "help");
+    set_hook_caller(L, "complete");
     for (size_t i = 0; i < sizeof openers / sizeof openers[0]; i++) openers[i](L);
 }
 
