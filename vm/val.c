@@ -173,6 +173,16 @@ td_place *td_val_place(const td_val *v) { return v->obj ? v->obj->place : NULL; 
 
 bool td_val_is_leaf(const td_val *v) { return v->node == NULL; }
 
+/* What has come is what was asked for, or nothing: a place may be anybody's, and kernels believe the meta. */
+static void check_arrival(const td_meta *want, td_coming *c) {
+    char came[TD_SHAPE_TEXT], wanted[TD_SHAPE_TEXT];
+    if (c->t->dtype == want->dtype && td_shape_equal(&c->t->shape, &want->shape)) return;
+    td_fail(&c->err, TD_E_PROTOCOL, "", "%s sent %s %s, what was asked for is %s %s",
+            c->place->name, td_shape_text(&c->t->shape, came), td_dtype_name(c->t->dtype),
+            td_shape_text(&want->shape, wanted), td_dtype_name(want->dtype));
+    td_tensor_unref(&c->t);
+}
+
 td_tensor *td_val_tensor(td_val *v, const char *call, td_err *err) {
     if (v->t) return v->t;
     if (v->obj) {
@@ -182,6 +192,7 @@ td_tensor *td_val_tensor(td_val *v, const char *call, td_err *err) {
     }
     td_coming *c = v->coming;
     if (!c->done && c->place->ops->wait(c->place, c, err) != 0) return NULL;
+    if (c->err.code == 0) check_arrival(&v->meta, c);
     if (c->err.code) {
         *err = c->err;
         return NULL;
