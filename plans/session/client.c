@@ -9,12 +9,12 @@
 #include "plans/session/session.h"
 #include "runtime/mem.h"
 
-#define LETTER_MAX                                                                       \
-    ((size_t)8 << 30) /* of a reply: what the scientist asked for himself */
-#define LOOK_MS 100   /* how often a wait looks for an interrupt */
+/* Of a reply: what the scientist asked for himself. */
+#define LETTER_MAX ((size_t)8 << 30)
+#define LOOK_MS 100 /* how often a wait looks for an interrupt */
 #define FREE_AFTER_MS 500
-#define ASK_AGAIN_MS                                                                     \
-    1000 /* a HELLO or PING with no answer is sent again, then after twice as long, ... */
+/* Of silence, before what has no answer is asked again; then after twice as long, ... */
+#define ASK_AGAIN_MS 1000
 #define ASK_AGAIN_MAX_MS 30000
 
 int64_t td_session_now_ms(const td_session *s) {
@@ -80,8 +80,8 @@ static int send_frame(td_session *s, td_err *err) {
 static int send_simple(td_session *s, td_frame_type type, uint64_t mark, td_err *err) {
     td_frame f = {.type = type, .n = mark};
     memcpy(f.session, s->id, sizeof f.session);
-    if (type == TD_FRAME_HELLO) {
-        f.n = s->host;
+    if (type == TD_FRAME_HELLO || type == TD_FRAME_ACK) {
+        f.host = s->host;
         f.ack = td_link_wanted(s->link);
     }
     s->frame.size = 0;
@@ -89,7 +89,7 @@ static int send_simple(td_session *s, td_frame_type type, uint64_t mark, td_err 
     return send_frame(s, err);
 }
 
-/* Sends a HELLO or PING, and notes when to lose patience with it. */
+/* Sends a HELLO, PING or ACK, and notes when to lose patience. */
 static int ask(td_session *s, td_frame_type type, td_err *err) {
     s->asked_ms = td_session_now_ms(s);
     return send_simple(s, type, type == TD_FRAME_PING ? s->ping : 0, err);
@@ -108,11 +108,21 @@ static int greet(td_session *s, td_err *err) {
     return ask(s, TD_FRAME_HELLO, err);
 }
 
+/* What to say into a silence. While a reply is awaited that is where we are: a worker
+ * whose session has ended, and whose word of it was lost, says so again. */
 static int ask_again(td_session *s, td_err *err) {
-    if (!s->greeting && !s->pinging) return 0;
+    td_frame_type type = s->greeting  ? TD_FRAME_HELLO
+                         : s->pinging ? TD_FRAME_PING
+                                      : TD_FRAME_ACK;
+    if (type == TD_FRAME_ACK && (!s->welcomed || s->sent == NULL)) return 0;
     if (td_session_now_ms(s) - s->asked_ms < s->patience_ms) return 0;
     if (s->patience_ms < ASK_AGAIN_MAX_MS) s->patience_ms *= 2;
-    return ask(s, s->greeting ? TD_FRAME_HELLO : TD_FRAME_PING, err);
+    return ask(s, type, err);
+}
+
+static void end_silence(td_session *s) {
+    s->asked_ms = td_session_now_ms(s);
+    s->patience_ms = ASK_AGAIN_MS;
 }
 
 /* Gives the transport whatever is due. */
@@ -157,6 +167,7 @@ int td_session_flush(td_session *s, td_err *err) {
         if (rc) {
             td_session_fail_batch(s, b, err);
         } else {
+            if (s->sent == NULL) end_silence(s);
             *s->sent_tail = b;
             s->sent_tail = &b->next;
             s->stats.batches++;
@@ -174,19 +185,20 @@ static void lose(td_session *s, const td_err *why) {
 }
 
 static int take_welcome(td_session *s, const td_frame *f, td_err *err) {
-    if (f->n == 0)
+    if (f->host == 0)
         return td_fail(err, TD_E_PROTOCOL, "", "a worker's welcome bears no mark");
     td_frame link_frame = *f;
-    if (s->welcomed && f->n == s->host)
+    if (s->welcomed && f->host == s->host)
         link_frame.type = TD_FRAME_ACK; /* a HELLO was answered twice */
     snprintf(s->place.name, sizeof s->place.name, "%s", f->name);
     int rc = 0;
-    if (s->host && f->n != s->host) {
+    if (s->host && f->host != s->host) {
         rc = td_fail(err, TD_E_GONE, "", "%s has begun anew; what was there is gone",
                      f->name);
         lose(s, err);
     }
-    s->host = f->n;
+    s->host = f->host;
+    td_link_set_host(s->link, s->host);
     s->max_letter = (size_t)f->size;
     s->welcomed = true;
     s->greeting = false;
@@ -219,12 +231,16 @@ static int take_frame(td_session *s, const void *bytes, size_t n, td_err *err) {
     if (rc) return rc;
     if (memcmp(f.session, s->id, sizeof s->id) != 0)
         return 0; /* of a session that was before */
+    end_silence(s);
     switch (f.type) {
     case TD_FRAME_WELCOME: return take_welcome(s, &f, err);
     case TD_FRAME_PONG: s->ponged |= f.n == s->ping; return 0;
     case TD_FRAME_ERROR: return take_error(s, &f, err);
     case TD_FRAME_DATA:
-    case TD_FRAME_ACK: rc = td_link_frame(s->link, &f, td_session_now_ms(s), err); break;
+    case TD_FRAME_ACK:
+        if (s->host == 0) return 0; /* of one that has ended; there is none now */
+        rc = td_link_frame(s->link, &f, td_session_now_ms(s), err);
+        break;
     default:
         return td_fail(err, TD_E_PROTOCOL, "", "%s sent a frame of type %d",
                        s->place.name, f.type);
@@ -354,7 +370,7 @@ int td_session_ping(td_session *s, double *ms, td_err *err) {
     s->ping++;
     s->ponged = false;
     s->pinging = true;
-    s->patience_ms = ASK_AGAIN_MS;
+    end_silence(s);
     clock_gettime(CLOCK_MONOTONIC, &a);
     if (rc == 0) rc = ask(s, TD_FRAME_PING, err);
     if (rc == 0) rc = turn_until(s, &s->ponged, 0, "ping", err);

@@ -78,6 +78,7 @@ void td_frame_write(const td_frame *f, td_writer *w) {
     td_put_byte(w, 0xc4);
     td_put_byte(w, TD_SESSION_BYTES);
     td_put_bytes(w, f->session, TD_SESSION_BYTES);
+    if (f->host) field(&m, 'o', f->host);
     if (f->n) field(&m, 'n', f->n);
     if (f->ack) field(&m, 'a', f->ack);
     field_bool(&m, 'r', f->resend);
@@ -179,6 +180,7 @@ static int take_field(td_reader *r, td_frame *f, seen *s, td_err *err) {
     case 'v': s->version = take_number(r); break;
     case 't': s->type = take_number(r); break;
     case 's': take_session(r, f->session); break;
+    case 'o': f->host = take_number(r); break;
     case 'n': f->n = take_number(r); break;
     case 'a': f->ack = take_number(r); break;
     case 'r': f->resend = take_bool(r); break;

@@ -30,9 +30,11 @@ td_host *td_host_new(const td_host_config *config,
     }
     h->config = config;
     memcpy(h->session, session, TD_SESSION_BYTES);
+    h->mark = config->mark;
     while (h->mark == 0) randombytes_buf(&h->mark, sizeof h->mark);
     h->store.max_objects = config->max_objects;
     h->link = td_link_new(session, config->max_letter_bytes, err);
+    if (h->link) td_link_set_host(h->link, h->mark);
     if (h->link == NULL) td_host_free(&h);
     return h;
 }
@@ -103,7 +105,7 @@ static int run_letters(td_host *h, td_err *err) {
 /* A client that knows this host goes on where both were. One that does not is told that it begins anew, unless
  * letters have come already: then it is a late double of a greeting that was answered long ago. */
 static int take_hello(td_host *h, const td_frame *f, int64_t now_ms, td_err *err) {
-    bool knows = f->n == h->mark;
+    bool knows = f->host == h->mark;
     if (!knows && td_link_wanted(h->link) > 1) return 0;
     h->welcome = true;
     h->resumed = knows;
@@ -144,7 +146,7 @@ bool td_host_next(td_host *h, int64_t now_ms, td_writer *w) {
     }
     if (h->welcome) {
         f.type = TD_FRAME_WELCOME;
-        f.n = h->mark;
+        f.host = h->mark;
         f.fresh = !h->resumed;
         f.size = h->config->max_letter_bytes;
         f.ack = td_link_wanted(h->link);

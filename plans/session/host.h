@@ -17,7 +17,9 @@ typedef struct td_shared_set {
 
 typedef struct td_host_config {
     char name[TD_NAME_BYTES]; /* the worker's */
-    size_t max_letter_bytes;  /* a batch with what it brings */
+    uint64_t
+        mark; /* of the host; 0: one is drawn at random, as it should be but in tests */
+    size_t max_letter_bytes; /* a batch with what it brings */
     size_t max_objects;
     const td_shared_set *sets;
     int set_count;

@@ -27,6 +27,7 @@ typedef struct incoming {
 
 struct td_link {
     unsigned char session[TD_SESSION_BYTES];
+    uint64_t host;
     size_t max_letter, piece;
     /* out */
     outgoing *head, **tail;
@@ -221,6 +222,8 @@ static int take_data(td_link *l, const td_frame *f, int64_t now, td_err *err) {
 int td_link_frame(td_link *l, const td_frame *f, int64_t now, td_err *err) {
     if (memcmp(f->session, l->session, TD_SESSION_BYTES) != 0)
         return td_fail(err, TD_E_PROTOCOL, "", "a frame of another session");
+    if (f->host && l->host && f->host != l->host)
+        return 0; /* of a host that was before */
     int rc = take_ack(l, f->ack, now, err);
     if (rc) return rc;
     switch (f->type) {
@@ -254,7 +257,7 @@ bool td_link_letter(td_link *l, td_letter *out) {
 /* ---- giving out ---- */
 
 static td_frame blank(const td_link *l, td_frame_type type) {
-    td_frame f = {.type = type, .ack = l->wanted};
+    td_frame f = {.type = type, .host = l->host, .ack = l->wanted};
     memcpy(f.session, l->session, TD_SESSION_BYTES);
     return f;
 }
@@ -315,6 +318,7 @@ bool td_link_next(td_link *l, int64_t now, td_writer *w) {
 }
 
 void td_link_set_piece(td_link *l, size_t bytes) { l->piece = bytes; }
+void td_link_set_host(td_link *l, uint64_t mark) { l->host = mark; }
 void td_link_reset(td_link *l) { l->silent = true; }
 uint64_t td_link_wanted(const td_link *l) { return l->wanted; }
 size_t td_link_backlog(const td_link *l) { return l->backlog; }

@@ -36,9 +36,10 @@ typedef enum td_frame_type {
 typedef struct td_frame {
     td_frame_type type;
     unsigned char session[TD_SESSION_BYTES];
-    /* DATA: number. PING, PONG: the pinger's own mark. HELLO, WELCOME: the mark of the
-     * host, drawn at random when it begins; HELLO: 0 when none is known */
-    uint64_t n;
+    uint64_t n; /* DATA: number. PING, PONG: the pinger's own mark */
+    /* The mark of the host that is meant, or speaks, drawn at random when it begins: in HELLO (0: none is
+     * known), WELCOME, DATA, ACK. */
+    uint64_t host;
     uint64_t ack; /* next number wanted of the peer; HELLO, WELCOME, DATA, ACK */
     bool resend;  /* ACK: send again from there */
     bool fresh;   /* WELCOME: HELLO named another host, so nothing was resumed */
@@ -89,6 +90,9 @@ void td_link_reset(td_link *l);
 void td_link_restart(td_link *l);
 /* Number wanted next of the peer, for HELLO and WELCOME. */
 uint64_t td_link_wanted(const td_link *l);
+/* Whom it speaks to, or for: the host's mark, borne by each frame. Frames of or for another host are
+ * passed over; 0, before it is known, meets any. */
+void td_link_set_host(td_link *l, uint64_t mark);
 /* Bytes queued or under way; 0: all is acknowledged. */
 size_t td_link_backlog(const td_link *l);
 /* Does it wait for an acknowledgement (so that a silence should be looked into)? */

@@ -45,8 +45,8 @@ struct td_session {
     uint64_t host;
     size_t max_letter;      /* the largest letter that it takes; 0: not known */
     bool greeting, pinging; /* HELLO, PING are out and not answered */
-    int64_t asked_ms,
-        patience_ms; /* when the last of these left, and when it is sent again */
+    int64_t asked_ms;       /* when something was heard or asked last */
+    int64_t patience_ms;    /* how long a silence may be */
     td_writer frame;
 
     /* the batch that is being written */

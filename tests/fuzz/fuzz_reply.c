@@ -51,11 +51,16 @@ static td_event next_letter(worker *w, void **frame, size_t *n) {
     for (size_t i = 0; i < head; i++) {
         unsigned c = w->data[i];
         if (c >= 0xf0 && c <= 0xf2)
-            td_put_uint(&letter, w->first_id + 2 + (c - 0xf0)); /* after the tensor's own id */
+            td_put_uint(&letter,
+                        w->first_id + 2 + (c - 0xf0)); /* after the tensor's own id */
         else
             td_put_byte(&letter, c == 0xf3 ? 1 : c);
     }
-    td_frame f = {.type = TD_FRAME_DATA, .n = ++w->number, .ack = 1, .first = true, .kind = TD_LETTER_REPLY};
+    td_frame f = {.type = TD_FRAME_DATA,
+                  .n = ++w->number,
+                  .ack = 1,
+                  .first = true,
+                  .kind = TD_LETTER_REPLY};
     f.head = letter.size;
     td_put_bytes(&letter, w->data + head, bulk);
     w->data += head + bulk, w->size -= head + bulk;
@@ -66,7 +71,8 @@ static td_event next_letter(worker *w, void **frame, size_t *n) {
     return e;
 }
 
-static td_event worker_recv(void *ctx, int wait_ms, void **frame, size_t *n, td_err *err) {
+static td_event worker_recv(void *ctx, int wait_ms, void **frame, size_t *n,
+                            td_err *err) {
     worker *w = ctx;
     (void)wait_ms;
     if (!w->up) {
@@ -74,7 +80,11 @@ static td_event worker_recv(void *ctx, int wait_ms, void **frame, size_t *n, td_
         return TD_EV_UP;
     }
     if (!w->greeted) {
-        td_frame f = {.type = TD_FRAME_WELCOME, .n = 1, .ack = 1, .fresh = true, .size = 1 << 20};
+        td_frame f = {.type = TD_FRAME_WELCOME,
+                      .host = 1,
+                      .ack = 1,
+                      .fresh = true,
+                      .size = 1 << 20};
         snprintf(f.name, sizeof f.name, "bob");
         w->greeted = true;
         return give(w, &f, frame, n);
@@ -89,7 +99,8 @@ static void worker_close(void *ctx) { (void)ctx; }
 static void look_at(td_coming **c) {
     if ((*c)->done && ((*c)->t == NULL) != ((*c)->err.code != 0)) abort();
     unsigned sum = 0;
-    for (size_t i = 0; (*c)->t && i < (*c)->t->storage->bytes; i++) sum += (unsigned char)(*c)->t->storage->data[i];
+    for (size_t i = 0; (*c)->t && i < (*c)->t->storage->bytes; i++)
+        sum += (unsigned char)(*c)->t->storage->data[i];
     volatile unsigned keep = sum;
     (void)keep;
     td_coming_unref(c);
@@ -100,7 +111,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const td_shape shape = {2, {2, 3}};
     td_err err = {0};
     worker w = {.data = data, .size = size};
-    td_transport t = {.ctx = &w, .send = worker_send, .recv = worker_recv, .close = worker_close,
+    td_transport t = {.ctx = &w,
+                      .send = worker_send,
+                      .recv = worker_recv,
+                      .close = worker_close,
                       .reconnect = worker_close};
     td_data_set_limit(8 << 20);
     td_session *s = td_session_new("bob", &t, NULL, &err);
@@ -114,7 +128,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (td_session_open(s, 1000, &err) || td_session_send(s, x, 0, NULL, &p, &err) ||
         td_session_get(s, p, false, &a, &err) || td_session_get(s, p, true, &b, &err))
         abort();
-    if (td_session_objects(s, &list, &count, &err) == 0 && count > 0 && list == NULL) abort();
+    if (td_session_objects(s, &list, &count, &err) == 0 && count > 0 && list == NULL)
+        abort();
     td_free(list);
     td_session_wait(s, &err);
     look_at(&a);

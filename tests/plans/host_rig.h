@@ -31,7 +31,8 @@ static inline void rig_open(host_rig *r) {
     td_err err = {0};
     td_shape two = {1, {2}}, square = {2, {2, 2}};
     *r = (host_rig){
-        .config = {.name = "bob", .max_letter_bytes = 1 << 20, .max_objects = 1000}};
+        .config = {
+            .name = "bob", .mark = 77, .max_letter_bytes = 1 << 20, .max_objects = 1000}};
     for (int k = 0; k < 2; k++) {
         td_shared_set *s = &r->set[k];
         snprintf(s->name, sizeof s->name, "%s", k ? "closed" : "open");

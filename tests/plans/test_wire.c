@@ -5,18 +5,18 @@
 static void no_plan(td_frame *f) { (void)f; }
 static void hello_new(td_frame *f) { f->ack = 1; }
 static void hello_resume(td_frame *f) {
-    f->n = 0x1122334455667788;
+    f->host = 0x1122334455667788;
     f->ack = 300;
 }
 static void welcome_new(td_frame *f) {
-    f->n = 0x1122334455667788;
+    f->host = 0x1122334455667788;
     f->ack = 1;
     f->fresh = true;
     f->size = (uint64_t)2 << 30;
     snprintf(f->name, sizeof f->name, "bob");
 }
 static void welcome_resumed(td_frame *f) {
-    f->n = 77;
+    f->host = 77;
     f->ack = 129;
     f->size = 1 << 20;
     snprintf(f->name, sizeof f->name, "bob");
@@ -35,6 +35,7 @@ static void data_first(td_frame *f) {
     payload(f, "abcdefgh");
 }
 static void data_next(td_frame *f) {
+    f->host = 77;
     f->n = 6;
     f->ack = 9;
     payload(f, "ijk");
@@ -45,7 +46,10 @@ static void data_empty(td_frame *f) {
     f->first = true;
     f->kind = TD_LETTER_REPLY;
 }
-static void ack(td_frame *f) { f->ack = 127; }
+static void ack(td_frame *f) {
+    f->host = 77;
+    f->ack = 127;
+}
 static void ack_resend(td_frame *f) {
     f->ack = (uint64_t)1 << 40;
     f->resend = true;
