@@ -12,6 +12,19 @@ void td_writer_free(td_writer *w) {
     *w = (td_writer){0};
 }
 
+void td_writer_reserve(td_writer *w, size_t more) {
+    if (w->failed || more <= w->room - w->size) return;
+    size_t room;
+    unsigned char *bigger =
+        td_add_size(w->size, more, &room) ? td_grow_bytes(w->data, room) : NULL;
+    if (bigger == NULL) {
+        w->failed = true;
+        return;
+    }
+    w->data = bigger;
+    w->room = room;
+}
+
 static unsigned char *reserve(td_writer *w, size_t n) {
     if (w->failed) return NULL;
     if (n > w->room - w->size) {

@@ -16,6 +16,8 @@ typedef struct td_writer {
 } td_writer;
 
 void td_writer_free(td_writer *w);
+/* Makes room for that many bytes more at once, where a lot is known to come. */
+void td_writer_reserve(td_writer *w, size_t more);
 void td_put_byte(td_writer *w, unsigned v);
 void td_put_uint(td_writer *w, uint64_t v);
 void td_put_int(td_writer *w, int64_t v);

@@ -138,6 +138,7 @@ int td_session_send(td_session *s, td_tensor *x, uint64_t id, const td_tags *tag
         td_put_byte(&s->records, (unsigned)x->dtype);
         td_put_shape(&s->records, &x->shape);
         td_put_tags(&s->records, tags ? tags : &none);
+        if (bytes > s->bulk.size) td_writer_reserve(&s->bulk, bytes);
         td_put_bytes(&s->bulk, td_tensor_data(flat), bytes);
         rc = td_record_end(s, err);
     }

@@ -366,6 +366,7 @@ int td_run_reply(td_run *r, const td_err *refused, td_letter *out, td_err *err) 
     td_put_uint(&w, r->answer_count);
     td_put_bytes(&w, r->answers.data, r->answers.size);
     *out = (td_letter){.kind = TD_LETTER_REPLY, .head_bytes = w.size};
+    td_writer_reserve(&w, r->fetched_bytes);
     for (int i = 0; i < r->fetched_count; i++) {
         const td_tensor *t = r->fetched[i];
         td_put_bytes(&w, td_tensor_data(t),
