@@ -86,10 +86,9 @@ void tdl_require(lua_State *L, const char *name) { /* [-0, +1, e] */
     lua_call(L, 1, 1);
 }
 
-/* has_module(name): is it embedded? */
-static int core_has_module(lua_State *L) { /* [-1, +1, e] */
-    lua_pushboolean(L, find_module(luaL_checkstring(L, 1)) != NULL);
-    return 1;
+/* [-1, +1, e] */
+lua_pushboolean(L, find_module(luaL_checkstring(L, 1)) != NULL);
+return 1;
 }
 
 /* clock(): seconds of a clock that only goes forward. */
@@ -187,8 +186,7 @@ static void push_core(lua_State *L) {
         tdl_open_index,  tdl_open_convert,  tdl_open_autograd,
         tdl_open_ops,    tdl_open_terminal, tdl_open_files,
     };
-    static const luaL_Reg functions[] = {{"has_module", core_has_module},
-                                         {"clock", core_clock},
+    static const luaL_Reg functions[] = {{"clock", core_clock},
                                          {"embedded", core_embedded},
                                          {"embedded_names", core_embedded_names},
                                          {"hook", core_hook},

@@ -36,21 +36,18 @@ tide.errors = {}
 for word, number in pairs(core.errors) do tide.errors[word:gsub("-", "_")] = number end
 
 for _, part in ipairs(parts) do
-  local name = part[1]
-  if core.has_module(name) then
-    local loaded = require(name)
-    if part.core then
-      merge(core, loaded)
-    elseif part.methods then
-      merge(core.methods, loaded)
-    elseif part.field then
-      tide[part.field] = loaded
-    elseif part.global then
-      tide[part.global] = loaded
-      _G[part.global] = loaded
-    elseif not part.internal then
-      merge(tide, loaded)
-    end
+  local loaded = require(part[1])
+  if part.core then
+    merge(core, loaded)
+  elseif part.methods then
+    merge(core.methods, loaded)
+  elseif part.field then
+    tide[part.field] = loaded
+  elseif part.global then
+    tide[part.global] = loaded
+    _G[part.global] = loaded
+  elseif not part.internal then
+    merge(tide, loaded)
   end
 end
 
