@@ -86,11 +86,6 @@ void tdl_require(lua_State *L, const char *name) { /* [-0, +1, e] */
     lua_call(L, 1, 1);
 }
 
-/* [-1, +1, e] */
-lua_pushboolean(L, find_module(luaL_checkstring(L, 1)) != NULL);
-return 1;
-}
-
 /* clock(): seconds of a clock that only goes forward. */
 static int core_clock(lua_State *L) { /* [-0, +1, -] */
     struct timespec t;
