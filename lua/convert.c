@@ -70,8 +70,8 @@ static void find_shape(walk *w, int idx) { /* [-0, +0, e] */
 }
 
 static int bad_entry(const walk *w, int depth, int idx) { /* [-0, +0, e] */
-    char place[200], what[TDL_WHAT_TEXT];
-    tdl_what(w->L, idx, what);
+    char place[200], text[TDL_WHAT_TEXT];
+    const char *what = tdl_what(w->L, idx, text);
     if (depth == 0)
         return tdl_fail(w->L, TD_E_ARGUMENT, w->call,
                         "wants a number or nested tables of numbers, got %s", what);
