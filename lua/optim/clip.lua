@@ -18,8 +18,8 @@ function optim.clip_grad_norm(params, most, opts)
   local call = "clip_grad_norm"
   local kind = core.options(call, opts, {p = 2}).p
   if core.is_tensor(params) then params = {params} end
-  if type(params) ~= "table" then
-    core.fail("argument", call, "the parameters are %s, not a list", core.what(params))
+  if type(params) ~= "table" or params.class_name or params[1] == nil and next(params) ~= nil then
+    core.fail("argument", call, "the parameters are %s, not a list (model:parameters())", core.what(params))
   end
   check.number(call, "the greatest norm", most, 0)
   local _ <close> = core.no_grad()

@@ -24,6 +24,11 @@ fails(function() optim.SGD({{params = {w}, momentom = 1}}, {lr = 1}) end, "did y
 fails(function() optim.SGD({{lr = 1}}, {lr = 1}) end, "group 1 has no list `params`")
 fails(function() optim.Adam({w}, {betas = {0.9}}) end, "optim.Adam: betas are two numbers")
 fails(function() optim.clip_grad_norm(3, 1) end, "clip_grad_norm: the parameters are 3, not a list")
+for _, wrong in ipairs {nn.Linear(2, 2), nn.Linear(2, 2):named_parameters()} do
+  fails(function() optim.clip_grad_norm(wrong, 1) end,
+        "clip_grad_norm: the parameters are a table, not a list (model:parameters())")
+end
+same(optim.clip_grad_norm({}, 1):item(), 0)
 same(tostring(optim.SGD({w}, {lr = 0.1})),
      "optim.SGD(dampening=0, lr=0.1, momentum=0, nesterov=false, weight_decay=0)")
 same(tostring(optim.Adam({w})),
