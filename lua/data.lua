@@ -102,7 +102,8 @@ end
 --
 --   d = tide.data.digits()
 --   #d, d.x:size(), d.y[1]:item()                              --> 1797  {1797, 1, 8, 8}  0
-function data.digits()
+function data.digits(opts)
+  core.options("digits", opts, {})
   local contents = core.load_embedded("lua/data/digits.csv.gz", {header = false})
   local columns = {}
   for i = 1, 64 do columns[i] = contents[i].tensor:to("f32"):unsqueeze(2) end

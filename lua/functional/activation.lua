@@ -64,6 +64,9 @@ end
 function F.dropout(x, p, training)
   check.tensor("dropout", "the input", x)
   p = check.number("dropout", "p", p == nil and 0.5 or p, 0, 1)
+  if training ~= nil and type(training) ~= "boolean" then
+    core.fail("argument", "dropout", "training is %s, not true or false", core.what(training))
+  end
   if training == false or p == 0 then return x end
   if p == 1 then return x * 0 end
   return x * (core.bernoulli_like(x, 1 - p) * (1 / (1 - p)))

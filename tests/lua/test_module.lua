@@ -236,6 +236,8 @@ assert(tide.equal(ones.grad, dropped), "the gradient has the same mask")
 assert(not tide.equal(F.dropout(ones), F.dropout(ones)), "each call draws anew")
 same(F.dropout(ones, 1):abs():sum():item(), 0.0)
 assert(F.dropout(ones, 0) == ones)
+assert(F.dropout(ones, 0.5, false) == ones)
+fails(function() F.dropout(ones, 0.5, {training = false}) end, "dropout: training is a table, not true or false")
 assert(nn.Dropout(0.5):eval()(ones) == ones)
 
 -- ---- functions ----
