@@ -55,8 +55,8 @@ O := $(BUILD)/$(CONFIG)
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wvla $(if $(WERROR),-Werror)
 BLAS_DIR ?= /usr/lib/$(MULTIARCH)/openblas-serial
 INCLUDES := -iquote . -isystem /usr/include/lua5.4 -isystem /usr/include/$(MULTIARCH)/openblas-serial
-LAYER_LIBS := -L$(BLAS_DIR) -Wl,-rpath,$(BLAS_DIR) -lopenblas -llua5.4 -lzmq -lsodium -lmsgpackc \
-              -ledit -lz -lcjson -lm -lpthread
+LAYER_LIBS := -L$(BLAS_DIR) -Wl,-rpath,$(BLAS_DIR) -lopenblas -llua5.4 -lzmq -lsodium \
+              -ledit -lz -lm -lpthread
 
 OPT := -O2
 KERNEL_OPT := -O3 -fno-math-errno -fno-trapping-math

@@ -7,8 +7,8 @@
 set -eu
 
 # package, or package:command where any program of that name will do
-build="gcc:gcc libc6-dev liblua5.4-dev libopenblas-serial-dev libzmq3-dev libsodium-dev libmsgpack-dev
-       libedit-dev zlib1g-dev libcjson-dev"
+build="gcc:gcc libc6-dev liblua5.4-dev libopenblas-serial-dev libzmq3-dev libsodium-dev
+       libedit-dev zlib1g-dev"
 test="libcmocka-dev"
 demo="npm:npm ca-certificates"
 lint="clang-format:clang-format cppcheck:cppcheck lua-check:luacheck"
