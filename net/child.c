@@ -64,6 +64,17 @@ static bool write_frame(const td_writer *w) {
     return true;
 }
 
+/* Tells the supervisor how many frames have been dealt with: it ends what is busy with one for too long. */
+static bool write_done(uint32_t frames) {
+    uint32_t n = frames % TD_CHILD_PROGRESS | TD_CHILD_PROGRESS;
+    unsigned char head[4] = {(unsigned char)n, (unsigned char)(n >> 8),
+                             (unsigned char)(n >> 16), (unsigned char)(n >> 24)};
+    ssize_t w;
+    do w = send(TD_CHILD_FD, head, sizeof head, MSG_NOSIGNAL);
+    while (w < 0 && errno == EINTR);
+    return w == (ssize_t)sizeof head;
+}
+
 typedef struct child {
     td_host *host;
     unsigned char session[TD_SESSION_BYTES];
@@ -116,12 +127,14 @@ td_child_exit td_child_serve(const td_child_plan *plan,
     td_child_exit how = c.host && c.frame ? TD_CHILD_DONE : TD_CHILD_NO_MEMORY;
     memcpy(c.session, session, TD_SESSION_BYTES);
     int64_t heard = td_clock_ms();
+    uint32_t frames = 0;
     while (how == TD_CHILD_DONE) {
         struct pollfd p = {.fd = TD_CHILD_FD, .events = POLLIN};
         int n = poll(&p, 1, td_clock_ms() - heard < CALM_AFTER_MS ? BUSY_MS : IDLE_MS);
         if (n < 0 && errno != EINTR) how = TD_CHILD_NO_PIPE;
         if (n > 0) {
             if (!take_frame(&c, &how)) break;
+            if (!write_done(++frames)) how = TD_CHILD_NO_PIPE;
             heard = td_clock_ms();
         } else if (how == TD_CHILD_DONE) {
             how = send_due(&c);

@@ -14,6 +14,8 @@ typedef enum td_child_exit {
 } td_child_exit;
 
 #define TD_CHILD_FD 3
+/* On the pipe, in place of a frame's length: this bit, and how many frames have been dealt with until now. */
+#define TD_CHILD_PROGRESS ((uint32_t)1 << 31)
 
 typedef struct td_child_plan {
     const td_host_config *host;

@@ -66,6 +66,7 @@ bool td_conduit_send(td_conduit *c, zmq_msg_t *msg) {
     zmq_msg_init(slot);
     zmq_msg_move(slot, msg);
     c->count++;
+    c->given = (c->given + 1) % TD_CHILD_PROGRESS;
     return c->count > 1 || td_conduit_flush(c);
 }
 
@@ -90,8 +91,13 @@ td_conduit_state td_conduit_recv(td_conduit *c, zmq_msg_t *msg) {
     if (c->head_have < 4) {
         td_conduit_state s = read_to(c, c->head, 4, &c->head_have);
         if (s != TD_CONDUIT_FRAME) return s;
-        size_t size = (size_t)c->head[0] | (size_t)c->head[1] << 8 |
-                      (size_t)c->head[2] << 16 | (size_t)c->head[3] << 24;
+        uint32_t size = (uint32_t)c->head[0] | (uint32_t)c->head[1] << 8 |
+                        (uint32_t)c->head[2] << 16 | (uint32_t)c->head[3] << 24;
+        if (size & TD_CHILD_PROGRESS) {
+            c->head_have = 0;
+            c->done = size % TD_CHILD_PROGRESS;
+            return TD_CONDUIT_PROGRESS;
+        }
         if (size == 0 || size > TD_FRAME_MAX || zmq_msg_init_size(&c->frame, size) != 0) {
             c->head_have = 0;
             return TD_CONDUIT_CLOSED;

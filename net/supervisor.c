@@ -106,8 +106,7 @@ static void tell_gone(td_supervisor *s, const td_user *user, const unsigned char
 
 /* Ends the session now. why is for the client; NULL when he knows. */
 static void end_seat(td_supervisor *s, td_seat *seat, const char *why) {
-    td_order kill = {.kind = TD_ORDER_KILL, .serial = seat->serial};
-    td_template_order(s->template, &kill, -1);
+    td_template_kill(s->template, seat->serial);
     if (why) tell_gone(s, seat->user, seat->id, &seat->route, why);
     td_sessions_remove(&s->sessions, seat);
 }
@@ -121,20 +120,18 @@ static td_conduit_state relay(td_supervisor *s, td_seat *seat, int most) {
         zmq_msg_t msg;
         zmq_msg_init(&msg);
         state = td_conduit_recv(&seat->pipe, &msg);
-        if (state == TD_CONDUIT_FRAME) {
-            seat->asked_ms = 0;
-            send_message(s, &seat->route, &msg);
-        }
+        if (state == TD_CONDUIT_FRAME) send_message(s, &seat->route, &msg);
+        if (state == TD_CONDUIT_PROGRESS)
+            seat->asked_ms = td_conduit_is_busy(&seat->pipe) ? td_clock_ms() : 0;
         zmq_msg_close(&msg);
-        if (state != TD_CONDUIT_FRAME) break;
+        if (state != TD_CONDUIT_FRAME && state != TD_CONDUIT_PROGRESS) break;
     }
     return state;
 }
 
 /* The process has let go of its pipe: it is ending. Its report says how. */
 static void pipe_closed(td_supervisor *s, td_seat *seat) {
-    td_order kill = {.kind = TD_ORDER_KILL, .serial = seat->serial};
-    td_template_order(s->template, &kill, -1);
+    td_template_kill(s->template, seat->serial);
     td_conduit_close(&seat->pipe);
 }
 
@@ -153,8 +150,9 @@ static bool serve_reports(td_supervisor *s) {
         td_seat *seat = td_sessions_serial(&s->sessions, r.serial);
         if (seat == NULL) continue;
         char how[100], why[200];
-        while (relay(s, seat, MESSAGES_A_TURN) == TD_CONDUIT_FRAME) {
-        }
+        td_conduit_state state;
+        do state = relay(s, seat, MESSAGES_A_TURN);
+        while (state == TD_CONDUIT_FRAME || state == TD_CONDUIT_PROGRESS);
         snprintf(why, sizeof why, "the session's process %s",
                  seat->why[0] ? seat->why : td_report_text(&r, how, sizeof how));
         tell_gone(s, seat->user, seat->id, &seat->route, why);
@@ -167,13 +165,11 @@ static bool serve_reports(td_supervisor *s) {
 
 static int start_process(td_supervisor *s, td_seat *seat, td_err *err) {
     int pair[2];
-    td_order o = {.kind = TD_ORDER_START, .serial = seat->serial};
-    memcpy(o.session, seat->id, TD_SESSION_BYTES);
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
         return td_fail(err, TD_E_IO, "", "%s has no pipe for a session: %s",
                        s->config->name, strerror(errno));
     td_conduit_open(&seat->pipe, pair[0]);
-    bool taken = td_template_order(s->template, &o, pair[1]);
+    bool taken = td_template_spawn(s->template, seat->serial, seat->id, pair[1]);
     close(pair[1]);
     return taken ? 0
                  : td_fail(err, TD_E_IO, "", "%s cannot start a session now",
@@ -200,9 +196,9 @@ static td_seat *open_seat(td_supervisor *s, const td_user *user, const unsigned 
 }
 
 /* Passes a client's frame on; takes msg over. */
-static void forward(td_supervisor *s, td_seat *seat, td_frame_type type, zmq_msg_t *msg) {
+static void forward(td_supervisor *s, td_seat *seat, zmq_msg_t *msg) {
     if (seat->pipe.fd < 0) return; /* its report is to come */
-    if (type != TD_FRAME_ACK && seat->asked_ms == 0) seat->asked_ms = td_clock_ms();
+    if (seat->asked_ms == 0) seat->asked_ms = td_clock_ms();
     if (!td_conduit_send(&seat->pipe, msg)) pipe_closed(s, seat);
 }
 
@@ -225,12 +221,12 @@ static void take_frame(td_supervisor *s, const td_user *user, const td_route *ro
             return;
         }
         seat->route = *route;
-        forward(s, seat, f->type, msg);
+        forward(s, seat, msg);
         return;
     case TD_FRAME_DATA:
     case TD_FRAME_ACK:
         if (seat)
-            forward(s, seat, f->type, msg);
+            forward(s, seat, msg);
         else
             tell_gone(s, user, f->session, route,
                       "the session has ended here, and its objects are gone");
@@ -331,6 +327,7 @@ static void tick(td_supervisor *s, int64_t now) {
     char why[100];
     if (now - s->ticked_ms < TICK_MS) return;
     s->ticked_ms = now;
+    td_template_tick(s->template);
     for (int i = s->sessions.count - 1; i >= 0; i--) {
         td_seat *seat = s->sessions.seat[i];
         if (now - seat->heard_ms > s->config->lease_ms) {
@@ -343,8 +340,7 @@ static void tick(td_supervisor *s, int64_t now) {
             snprintf(seat->why, sizeof seat->why,
                      "was ended: it computed for longer than %lld s",
                      (long long)s->config->seconds);
-            td_order kill = {.kind = TD_ORDER_KILL, .serial = seat->serial};
-            td_template_order(s->template, &kill, -1);
+            td_template_kill(s->template, seat->serial);
         }
     }
     td_peers_look(&s->peers);

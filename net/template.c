@@ -15,6 +15,14 @@
 
 #include "runtime/mem.h"
 
+typedef enum order_kind { ORDER_START = 1, ORDER_KILL } order_kind;
+
+typedef struct order {
+    order_kind kind;
+    uint64_t serial;
+    unsigned char session[TD_SESSION_BYTES];
+} order;
+
 typedef struct running {
     uint64_t serial;
     pid_t pid;
@@ -37,7 +45,7 @@ static void report(template *t, uint64_t serial, pid_t pid, int status, int erro
     }
 }
 
-static _Noreturn void become_child(const template *t, const td_order *o, int pipe,
+static _Noreturn void become_child(const template *t, const order *o, int pipe,
                                    pid_t parent) {
     sigset_t none;
     sigemptyset(&none);
@@ -51,7 +59,7 @@ static _Noreturn void become_child(const template *t, const td_order *o, int pip
     _exit((int)td_child_serve(plan, o->session));
 }
 
-static void start_child(template *t, const td_order *o, int pipe) {
+static void start_child(template *t, const order *o, int pipe) {
     if (t->count == t->room) {
         size_t room = t->room ? t->room * 2 : 16;
         running *more = td_grow_bytes(t->child, room * sizeof *more);
@@ -91,7 +99,7 @@ static void reap(template *t) {
 
 /* Takes one order; false when the supervisor is gone. */
 static bool take_order(template *t) {
-    td_order o;
+    order o;
     union {
         struct cmsghdr align;
         char bytes[CMSG_SPACE(sizeof(int))];
@@ -107,8 +115,9 @@ static bool take_order(template *t) {
     int pipe = -1;
     struct cmsghdr *c = CMSG_FIRSTHDR(&h);
     if (c && c->cmsg_type == SCM_RIGHTS) memcpy(&pipe, CMSG_DATA(c), sizeof pipe);
-    if (o.kind == TD_ORDER_START && pipe >= 0) start_child(t, &o, pipe);
-    if (o.kind == TD_ORDER_KILL) kill_child(t, o.serial);
+    if (o.kind == ORDER_START && pipe >= 0) start_child(t, &o, pipe);
+    if (o.kind == ORDER_START && pipe < 0) report(t, o.serial, 0, 0, EMFILE);
+    if (o.kind == ORDER_KILL) kill_child(t, o.serial);
     if (pipe >= 0) close(pipe);
     return true;
 }
@@ -161,12 +170,12 @@ int td_template_start(td_template *t, const td_child_plan *plan, td_err *err) {
     return 0;
 }
 
-bool td_template_order(td_template *t, const td_order *order, int pipe) {
+static bool give_order(const td_template *t, const order *what, int pipe) {
     union {
         struct cmsghdr align;
         char bytes[CMSG_SPACE(sizeof(int))];
     } control = {0};
-    td_order o = *order;
+    order o = *what;
     struct iovec part = {&o, sizeof o};
     struct msghdr h = {.msg_iov = &part, .msg_iovlen = 1};
     if (pipe >= 0) {
@@ -181,11 +190,55 @@ bool td_template_order(td_template *t, const td_order *order, int pipe) {
     return sendmsg(t->fd, &h, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)sizeof o;
 }
 
+static bool give_kill(const td_template *t, uint64_t serial) {
+    order o = {.kind = ORDER_KILL, .serial = serial};
+    return give_order(t, &o, -1);
+}
+
+bool td_template_spawn(td_template *t, uint64_t serial,
+                       const unsigned char session[TD_SESSION_BYTES], int pipe) {
+    order o = {.kind = ORDER_START, .serial = serial};
+    memcpy(o.session, session, TD_SESSION_BYTES);
+    if (t->running == t->doomed_room) {
+        size_t room = t->doomed_room ? t->doomed_room * 2 : 16;
+        uint64_t *more = td_grow_bytes(t->doomed, room * sizeof *more);
+        if (more == NULL) return false;
+        t->doomed = more;
+        t->doomed_room = room;
+    }
+    if (!give_order(t, &o, pipe)) return false;
+    t->running++;
+    return true;
+}
+
+static size_t find_doomed(const td_template *t, uint64_t serial) {
+    size_t i = 0;
+    while (i < t->doomed_count && t->doomed[i] != serial) i++;
+    return i;
+}
+
+void td_template_kill(td_template *t, uint64_t serial) {
+    if (give_kill(t, serial)) return;
+    size_t at = find_doomed(t, serial);
+    if (at < t->doomed_room) t->doomed[at] = serial;
+    if (at == t->doomed_count && at < t->doomed_room) t->doomed_count++;
+}
+
+void td_template_tick(td_template *t) {
+    while (t->doomed_count > 0 && give_kill(t, t->doomed[t->doomed_count - 1]))
+        t->doomed_count--;
+}
+
 int td_template_report(td_template *t, td_report *out) {
     ssize_t n;
     do n = recv(t->fd, out, sizeof *out, MSG_DONTWAIT);
     while (n < 0 && errno == EINTR);
-    if (n == (ssize_t)sizeof *out) return 1;
+    if (n == (ssize_t)sizeof *out) {
+        size_t at = find_doomed(t, out->serial);
+        if (at < t->doomed_count) t->doomed[at] = t->doomed[--t->doomed_count];
+        if (t->running > 0) t->running--;
+        return 1;
+    }
     return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? 0 : -1;
 }
 
@@ -193,6 +246,7 @@ void td_template_stop(td_template *t) {
     if (t->fd >= 0) close(t->fd);
     while (t->pid > 0 && waitpid(t->pid, NULL, 0) < 0 && errno == EINTR) {
     }
+    td_free(t->doomed);
     *t = (td_template){.fd = -1};
 }
 

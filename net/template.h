@@ -8,17 +8,9 @@
 
 #include "net/child.h"
 
-typedef enum td_order_kind { TD_ORDER_START = 1, TD_ORDER_KILL } td_order_kind;
-
-typedef struct td_order {
-    td_order_kind kind;
-    uint64_t serial; /* names the child, in this and in its report; never used twice */
-    unsigned char session[TD_SESSION_BYTES];
-} td_order;
-
 /* A child has ended, or could not be started. */
 typedef struct td_report {
-    uint64_t serial;
+    uint64_t serial; /* names the child; never used twice */
     pid_t pid;
     int status; /* of waitpid */
     int error;  /* errno of fork; 0 when it was started */
@@ -27,13 +19,21 @@ typedef struct td_report {
 typedef struct td_template {
     pid_t pid;
     int fd; /* never blocks; readable when a report waits, or the template is gone */
+    uint64_t *doomed; /* children to be killed, whose order has found no room as yet */
+    size_t doomed_count, doomed_room;
+    size_t running; /* children without a report; room for as many is kept in doomed */
 } td_template;
 
 /* Forks the template. plan is used by it and its children. */
 int td_template_start(td_template *t, const td_child_plan *plan, td_err *err);
-/* Asks for a child, or for one to be killed; pipe goes to a child (-1: none), the caller closes its own.
- * False when the template does not take it. */
-bool td_template_order(td_template *t, const td_order *order, int pipe);
+/* Asks for a child; pipe goes to it, the caller closes its own. False when the template does not take it. */
+bool td_template_spawn(td_template *t, uint64_t serial,
+                       const unsigned char session[TD_SESSION_BYTES], int pipe);
+/* Has the child killed, now or, when the template is behind with its orders, at one of the next ticks: a kill
+ * is never lost. */
+void td_template_kill(td_template *t, uint64_t serial);
+/* From a timer, a few times a second. */
+void td_template_tick(td_template *t);
 /* 1: a report; 0: none waits; -1: the template is gone. */
 int td_template_report(td_template *t, td_report *out);
 /* Ends the template and with it all children, and waits for it. */

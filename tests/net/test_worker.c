@@ -233,6 +233,90 @@ static void too_long_a_computation(void **state) {
     session_close(s);
 }
 
+/* ---- what a raw peer asks ---- */
+
+static void put_op(td_writer *w, const char *name, uint64_t input) {
+    td_put_byte(w, TD_REC_OP);
+    td_put_uint(w, 0);
+    td_put_text(w, name);
+    if (input) td_put_uint(w, input);
+}
+
+static void put_sizes(td_writer *w, int64_t size) {
+    td_put_byte(w, 1);
+    td_put_int(w, size);
+}
+
+/* The sum of so many elements, which are one. Takes three ids. */
+static void put_sum(td_writer *w, uint64_t id, int64_t elements) {
+    put_op(w, "full", 0);
+    put_sizes(w, 1);
+    td_put_f64(w, 1);
+    td_put_int(w, TD_F32);
+    td_put_uint(w, id);
+    put_op(w, "expand", id);
+    put_sizes(w, elements);
+    td_put_uint(w, id + 1);
+    put_op(w, "sum", id + 1);
+    td_put_byte(w, 0);
+    td_put_int(w, 0);
+    td_put_uint(w, id + 2);
+}
+
+#define ENDLESS ((int64_t)1 << 40)
+#define SHORT ((int64_t)1 << 27) /* a good part of a second at most */
+
+/* A batch as a letter of one frame, with nothing but that sum. */
+static void raw_batch(raw_peer *p, unsigned char session, uint64_t number,
+                      int64_t elements) {
+    td_writer w = {0};
+    td_put_uint(&w, number);
+    put_sum(&w, 3 * number, elements);
+    td_frame f = raw_frame(TD_FRAME_DATA, session);
+    f.n = number;
+    f.ack = 1;
+    f.first = true;
+    f.kind = TD_LETTER_BATCH;
+    f.size = f.head = f.payload_bytes = w.size;
+    f.payload = w.data;
+    raw_send(p, &f);
+    td_writer_free(&w);
+}
+
+/* The answer to a quick batch does not stop the clock of the one that is behind it. */
+static void too_long_behind_a_quick_one(void **state) {
+    rig *r = *state;
+    raw_peer p;
+    r->config.seconds = 1;
+    rig_start(r);
+    raw_open(&p, r, &r->carol);
+    raw_hello(&p, 1);
+    raw_batch(&p, 1, 1, SHORT);
+    raw_batch(&p, 1, 2, ENDLESS);
+    assert_true(wait_for_sessions(r, 0, 5000));
+    raw_close(&p);
+}
+
+/* However fast sessions come and go: a process that computes ends with its session. */
+static void farewells_in_a_flood(void **state) {
+    rig *r = *state;
+    raw_peer p;
+    rig_start(r);
+    raw_open(&p, r, &r->carol);
+    raw_hello(&p, 1);
+    raw_batch(&p, 1, 1, ENDLESS);
+    usleep(100000);
+    for (int i = 0; i < 2000; i++) {
+        td_frame hello = raw_frame(TD_FRAME_HELLO, 2), bye = raw_frame(TD_FRAME_BYE, 2);
+        raw_send(&p, &hello);
+        raw_send(&p, &bye);
+        td_frame last = raw_frame(TD_FRAME_BYE, 1);
+        if (i == 1000) raw_send(&p, &last);
+    }
+    assert_true(wait_for_sessions(r, 0, 30000));
+    raw_close(&p);
+}
+
 static void out_of_memory(void **state) {
     rig *r = *state;
     td_err err;
@@ -363,6 +447,8 @@ int main(void) {
         TEST(reconnect_keeps_objects),
         TEST(ping_while_computing),
         TEST(too_long_a_computation),
+        TEST(too_long_behind_a_quick_one),
+        TEST(farewells_in_a_flood),
         TEST(out_of_memory),
         TEST(lease),
         TEST(limits_of_sessions),
