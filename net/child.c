@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -19,6 +20,26 @@
     100 /* how often the link is asked for what its clock makes due: shortly after traffic */
 #define IDLE_MS 1000 /* and when there has been none for a while */
 #define CALM_AFTER_MS 3000
+#define BOOKS_BYTES ((uint64_t)256 << 20)
+
+/* Bytes of private memory that this process has now; 0 when that cannot be told. */
+static uint64_t private_bytes(void) {
+    unsigned long long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+    if (f == NULL) return 0;
+    if (fscanf(f, "%*u %*u %*u %*u %*u %llu", &pages) != 1) pages = 0;
+    fclose(f);
+    return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Tensors are counted one by one. What is kept about them, a batch and its reply are not: a batch of nothing but
+ * ids takes forty times its size to judge. So the whole process has a roof, which leaves room for the tensors, a
+ * batch and a reply as large, and the books. */
+static bool set_roof(uint64_t tensors) {
+    uint64_t now = private_bytes(), room = 3 * tensors + BOOKS_BYTES;
+    struct rlimit roof = {now + room, now + room};
+    return now == 0 || setrlimit(RLIMIT_DATA, &roof) == 0;
+}
 
 bool td_child_enter(int pipe, const td_child_plan *plan) {
     struct rlimit none = {0, 0};
@@ -28,7 +49,7 @@ bool td_child_enter(int pipe, const td_child_plan *plan) {
                 setrlimit(RLIMIT_CORE, &none) == 0 && null >= 0 && dup2(null, 0) == 0 &&
                 dup2(null, 1) == 1 &&
                 (pipe == TD_CHILD_FD || dup2(pipe, TD_CHILD_FD) == TD_CHILD_FD) &&
-                close_range(TD_CHILD_FD + 1, ~0u, 0) == 0;
+                close_range(TD_CHILD_FD + 1, ~0u, 0) == 0 && set_roof(plan->memory_bytes);
     size_t limit;
     if (!td_add_size(td_data_live_bytes(), plan->memory_bytes, &limit)) limit = SIZE_MAX;
     td_data_set_limit(limit);

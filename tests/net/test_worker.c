@@ -317,6 +317,48 @@ static void farewells_in_a_flood(void **state) {
     raw_close(&p);
 }
 
+/* Ids cost nothing to send, and a lot to keep: a session's process has a roof for all that it holds. */
+static void batch_of_ids(void **state) {
+    rig *r = *state;
+    raw_peer p;
+    pid_t pid;
+    td_writer w = {0};
+    r->config.memory_bytes = 16 << 20;
+    rig_start(r);
+    raw_open(&p, r, &r->carol);
+    raw_hello(&p, 1);
+    assert_int_equal(sessions_of(r, &pid, 1), 1);
+    td_put_uint(&w, 1);
+    for (uint64_t id = 1 << 21; w.size < (size_t)15 << 20; id++) {
+        td_put_byte(&w, TD_REC_FREE);
+        td_put_uint(&w, id);
+    }
+    td_frame f = raw_frame(TD_FRAME_DATA, 1);
+    for (size_t at = 0; at < w.size; at += TD_PIECE) {
+        f.n++;
+        f.ack = 1;
+        f.first = at == 0;
+        f.kind = TD_LETTER_BATCH;
+        f.size = f.head = w.size;
+        f.payload = w.data + at;
+        f.payload_bytes = w.size - at < TD_PIECE ? w.size - at : TD_PIECE;
+        raw_send(&p, &f);
+    }
+    td_writer_free(&w);
+    int type;
+    do type = raw_recv(&p, 20000);
+    while (type == TD_FRAME_ACK);
+    assert_int_equal(type, TD_FRAME_DATA);
+    td_reader reply = {.data = p.frame.payload, .size = p.frame.payload_bytes};
+    td_err refusal;
+    assert_int_equal(td_take_uint(&reply), 1);
+    assert_int_equal(td_take_byte(&reply), 1);
+    td_take_err(&reply, &refusal);
+    assert_int_equal(refusal.code, TD_E_MEMORY);
+    assert_true(memory_of(pid, "VmHWM:") < (size_t)400 << 20);
+    raw_close(&p);
+}
+
 static void out_of_memory(void **state) {
     rig *r = *state;
     td_err err;
@@ -449,6 +491,9 @@ int main(void) {
         TEST(too_long_a_computation),
         TEST(too_long_behind_a_quick_one),
         TEST(farewells_in_a_flood),
+#if RIG_MEASURES_MEMORY
+        TEST(batch_of_ids),
+#endif
         TEST(out_of_memory),
         TEST(lease),
         TEST(limits_of_sessions),
