@@ -24,7 +24,8 @@ typedef struct td_child_plan {
 
 /* The one place where a fresh process gives up what it does not need: the pipe becomes TD_CHILD_FD, standard
  * input and output are nothing, standard error stays, every other descriptor is closed; it dies with its
- * parent, leaves no core dump, and gains no privileges; its private memory has a roof, some way above that of its tensors. False when any of it is refused. */
+ * parent, leaves no core dump, and gains no privileges; its private memory has a roof, some way above that of
+ * its tensors. False when any of it is refused. */
 bool td_child_enter(int pipe, const td_child_plan *plan);
 
 /* Serves the session over TD_CHILD_FD until the other end closes. */
