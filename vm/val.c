@@ -155,18 +155,21 @@ td_val *td_val_ref(td_val *v) {
     return v;
 }
 
+/* A pointer's pointer's pointer may go on for as long as a script likes: no recursion on them. */
 void td_val_unref(td_val **vp) {
     td_val *v = *vp;
     *vp = NULL;
-    if (v == NULL || --v->refs > 0) return;
-    td_tensor_unref(&v->t);
-    td_obj_unref(&v->obj);
-    td_coming_unref(&v->coming);
-    td_node_unref(&v->node);
-    td_val_unref(&v->grad);
-    td_val_unref(&v->inner);
-    td_free(v->tag);
-    td_free(v);
+    while (v && --v->refs == 0) {
+        td_val *inner = v->inner;
+        td_tensor_unref(&v->t);
+        td_obj_unref(&v->obj);
+        td_coming_unref(&v->coming);
+        td_node_unref(&v->node);
+        td_val_unref(&v->grad);
+        td_free(v->tag);
+        td_free(v);
+        v = inner;
+    }
 }
 
 td_place *td_val_place(const td_val *v) { return v->obj ? v->obj->place : NULL; }

@@ -1,4 +1,5 @@
-/* Values that come from elsewhere are what was asked for, or an error: the other end may send anything. */
+/* Values that come from elsewhere are what was asked for, or an error: the other end may send anything. And
+ * how values end. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -70,11 +71,27 @@ static void another_dtype(void **state) {
            "bob sent 2x3 f32, what was asked for is 2x3 f64");
 }
 
+/* The chain of a script that sends a pointer, then the pointer to that, and so on. */
+static void a_long_chain_of_pointers_ends(void **state) {
+    (void)state;
+    td_err err = {0};
+    td_val *last = NULL;
+    for (int i = 0; i < 300000; i++) {
+        td_val *v = td_val_new(td_tensor_from_i64(TD_I64, i, &err), &err);
+        assert_non_null(v);
+        v->inner = last;
+        last = v;
+    }
+    td_val_unref(&last);
+    assert_int_equal(td_data_live_bytes(), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_asked_for),
         cmocka_unit_test(another_shape),
         cmocka_unit_test(another_dtype),
+        cmocka_unit_test(a_long_chain_of_pointers_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
