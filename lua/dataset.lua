@@ -77,13 +77,13 @@ end
 --   #d                                                         --> 10
 --   d[5].y:item()                                              --> 5.0
 function public.Dataset(columns, opts)
-  local o = core.options("Dataset", opts, {}, {"names", "features", "categories"})
+  local o = core.options("Dataset", opts, {}, {"names", "features", "categories", "tags"})
   if type(columns) ~= "table" then
     core.fail("argument", "Dataset", "the columns are %s, not a table of tensors", core.what(columns))
   end
   local copy = {}
   for name, tensor in pairs(columns) do copy[name] = tensor end
-  return new(copy, o.names, {features = o.features, categories = o.categories})
+  return new(copy, o.names, {features = o.features, categories = o.categories, tags = o.tags})
 end
 
 -- The same columns with other rows.

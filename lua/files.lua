@@ -46,6 +46,10 @@ function files.save(path, tensors, opts)
   if type(tensors) ~= "table" then
     core.fail("argument", "save", "wants a table of tensors by name, got %s", core.what(tensors))
   end
+  local other = path:match("%.(%w+)$")
+  if other == "npz" or other == "npy" or other == "csv" or other == "pt" or other == "pth" then
+    core.fail("argument", "save", "a table of tensors is written as safetensors, which '.%s' is not", other)
+  end
   if tensors.state_dict then
     core.fail_hint("argument", "save", "model:state_dict() is a table of them",
                    "wants a table of tensors by name, got a module")

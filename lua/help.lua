@@ -26,7 +26,7 @@ local function print_doc(doc)
   end
 end
 
--- Commands of the program, which main tells: {{name, arguments, doc}, ...}.
+-- Commands of the program, which main tells: {{name, arguments, doc, help}, ...}.
 core.commands = core.commands or {}
 
 local function print_commands(list)
@@ -63,6 +63,9 @@ local function print_word(word)
     if command[1] == word then commands[#commands + 1] = command end
   end
   print_commands(commands)
+  for _, command in ipairs(commands) do
+    if command[4] ~= "" then print(command[4]) end
+  end
   if #found + #commands > 0 then return true end
   local words = docs.words()
   for _, command in ipairs(core.commands) do words[#words + 1] = command[1] end

@@ -144,8 +144,8 @@ static int add_command(lua_State *L) {
     lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
     lua_getfield(L, -1, "tide.core");
     lua_getfield(L, -1, "commands");
-    lua_createtable(L, 3, 0);
-    for (int i = 1; i <= 3; i++) {
+    lua_createtable(L, 4, 0);
+    for (int i = 1; i <= 4; i++) {
         lua_pushvalue(L, i);
         lua_rawseti(L, -2, i);
     }
@@ -154,11 +154,12 @@ static int add_command(lua_State *L) {
 }
 
 void tdl_add_command(lua_State *L, const char *name, const char *arguments,
-                     const char *doc) {
+                     const char *doc, const char *help) {
     lua_pushcfunction(L, add_command);
     lua_pushstring(L, name);
     lua_pushstring(L, arguments);
     lua_pushstring(L, doc);
-    if (lua_pcall(L, 3, 0, 0) != LUA_OK)
+    lua_pushstring(L, help);
+    if (lua_pcall(L, 4, 0, 0) != LUA_OK)
         lua_pop(L, 1); /* out of memory: help lacks a line */
 }

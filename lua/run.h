@@ -17,7 +17,7 @@ int tdl_repl(lua_State *L);
 int tdl_print_help(lua_State *L, const char *word);
 /* Tells help of a command of the program. [-0, +0, -] */
 void tdl_add_command(lua_State *L, const char *name, const char *arguments,
-                     const char *doc);
+                     const char *doc, const char *help);
 
 /* lua_pcall with every error made an error object that holds its trace. While it runs Ctrl-C raises
  * INTERRUPTED in it. [-(nargs + 1), +(nresults | 1), -] */

@@ -249,11 +249,17 @@ function Tensor.norm(x, p, dim, given)
   return (size ^ p):sum(dim, options) ^ (1 / p)
 end
 
+-- The one element of a tensor, fetched when it lives at a worker: questions with a plain answer wait.
+function core.answer(x)
+  if x.location then x = x:copy() end
+  return x:item()
+end
+
 local function question(name)
   return function(x, ...)
     check(name, x)
     local answer = op[name](x, ...)
-    if select("#", ...) == 0 then return answer:item() end
+    if select("#", ...) == 0 then return core.answer(answer) end
     return answer
   end
 end

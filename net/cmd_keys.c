@@ -5,6 +5,13 @@
 #include "net/command.h"
 #include "net/keys.h"
 
+const char td_keys_help[] = "\n"
+                            "Makes a CURVE key pair in two files: NAME.pub, to give to "
+                            "those who shall know you, and\n"
+                            "NAME.key, to keep (mode 0600; a worker or tide.connect "
+                            "refuses it when others may read it).\n"
+                            "Existing files are never overwritten.";
+
 int td_command_keys(int argc, char **argv) {
     if (argc != 2 || strcmp(argv[0], "new") != 0) return TD_CALLED_WRONGLY;
     td_err err = {0};

@@ -10,11 +10,13 @@ typedef struct td_command {
     const char *name;
     const char *arguments; /* as the usage shows them: "FILE.lua" */
     const char *doc;       /* a few words */
+    const char *help;      /* what `tide help NAME` tells besides; "": nothing */
     /* argv are the words behind the command's name. Returns the exit status. */
     int (*run)(int argc, char **argv);
 } td_command;
 
 int td_command_worker(int argc, char **argv);
 int td_command_keys(int argc, char **argv);
+extern const char td_worker_help[], td_keys_help[];
 
 #endif

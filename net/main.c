@@ -38,8 +38,19 @@ static int with_state(int (*run)(lua_State *L, int argc, char **argv), int argc,
     return status;
 }
 
+static int wait_workers(lua_State *L) { /* [-0, +0, e] */
+    tdl_wait_workers(L);
+    return 0;
+}
+
+/* What a script asked of a worker and never looked at may have failed: that is said, too. */
 static int run_script(lua_State *L, int argc, char **argv) {
-    return tdl_run_script(L, argv[0], argc - 1, argv + 1);
+    int status = tdl_run_script(L, argv[0], argc - 1, argv + 1);
+    if (status) return status;
+    lua_pushcfunction(L, wait_workers);
+    if (tdl_call_guarded(L, 0, 0) == LUA_OK) return 0;
+    tdl_report(L, false);
+    return 1;
 }
 
 static void add_commands(lua_State *L);
@@ -67,16 +78,17 @@ static int command_version(int argc, char **argv) {
 }
 
 static const td_command commands[] = {
-    {"worker", "FILE.lua", "serve local data", td_command_worker},
-    {"keys", "new NAME", "make NAME.pub and NAME.key", td_command_keys},
-    {"help", "[WORD]", "every function and command", command_help},
-    {"--version", "", "the program's version", command_version},
+    {"worker", "FILE.lua", "serve local data", td_worker_help, td_command_worker},
+    {"keys", "new NAME", "make NAME.pub and NAME.key", td_keys_help, td_command_keys},
+    {"help", "[WORD]", "every function and command", "", command_help},
+    {"--version", "", "the program's version", "", command_version},
 };
 
 static void add_commands(lua_State *L) {
-    tdl_add_command(L, "FILE.lua", "[ARG ...]", "run a script (-: standard input)");
+    tdl_add_command(L, "FILE.lua", "[ARG ...]", "run a script (-: standard input)", "");
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
-        tdl_add_command(L, commands[i].name, commands[i].arguments, commands[i].doc);
+        tdl_add_command(L, commands[i].name, commands[i].arguments, commands[i].doc,
+                        commands[i].help);
 }
 
 static const td_command *find_command(const char *name) {
@@ -85,7 +97,9 @@ static const td_command *find_command(const char *name) {
     return NULL;
 }
 
-static int usage(void) {
+/* The first line says what is wrong, the usage follows. */
+static int usage(const char *what, const char *word) {
+    fprintf(stderr, "tide: %s%s\n", what, word);
     fprintf(stderr,
             "usage: tide                        a session at the terminal\n"
             "       tide FILE.lua [ARG ...]     run a script (-: standard input)\n");
@@ -97,6 +111,15 @@ static int usage(void) {
     return 2;
 }
 
+/* Commands that the contract names and this version lacks: they are no scripts. */
+static bool is_of_later(const char *name) {
+    static const char *const later[] = {"gateway", "edge", "inspect", "requests",
+                                        "approve", "deny", "log"};
+    for (size_t i = 0; i < sizeof later / sizeof later[0]; i++)
+        if (strcmp(later[i], name) == 0) return true;
+    return false;
+}
+
 int main(int argc, char **argv) {
     td_mem_setup();
     if (argc < 2) return with_state(run_repl, 0, NULL);
@@ -106,8 +129,10 @@ int main(int argc, char **argv) {
     if (command)
         status = command->run(argc - 2, argv + 2);
     else if (argv[1][0] == '-' && argv[1][1])
-        status = TD_CALLED_WRONGLY;
+        return usage("there is no option ", argv[1]);
+    else if (is_of_later(argv[1]))
+        return usage("this version has no command ", argv[1]);
     else
         status = with_state(run_script, argc - 1, argv + 1);
-    return status == TD_CALLED_WRONGLY ? usage() : status;
+    return status == TD_CALLED_WRONGLY ? usage("called wrongly: ", argv[1]) : status;
 }

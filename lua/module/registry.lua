@@ -48,7 +48,13 @@ end
 -- What an assignment makes of a value: the kind to register it as, or nil.
 local function kind_for(object, key, value, old)
   if registry.is_module(value) then return "module" end
-  if not core.is_tensor(value) then return nil end
+  if not core.is_tensor(value) then
+    if value ~= nil and (old == "parameter" or old == "buffer") then
+      core.fail("argument", object.class_name, "%s '%s' is to be a tensor or nil, got %s", old, key,
+        core.what(value))
+    end
+    return nil
+  end
   if old == "buffer" then return old end
   local leaf = value.is_leaf
   if old == "parameter" then

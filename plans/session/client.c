@@ -321,6 +321,13 @@ int td_session_wait_for(td_session *s, td_coming *c, td_err *err) {
     return rc;
 }
 
+bool td_session_is_owed(td_session *s) {
+    td_session_lock(s);
+    bool owed = !s->ended && (s->worth_sending || s->sent || s->first_error.code);
+    td_session_unlock(s);
+    return owed;
+}
+
 int td_session_wait(td_session *s, td_err *err) {
     td_session_lock(s);
     int rc = td_session_flush(s, err);

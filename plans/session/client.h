@@ -67,6 +67,8 @@ int td_session_clear(td_session *s, td_err *err);
 
 /* Sends what is recorded, without waiting. */
 int td_session_flush(td_session *s, td_err *err);
+/* Has something been recorded or sent, other than frees, that nobody has waited for? */
+bool td_session_is_owed(td_session *s);
 /* Sends and waits for everything; raises the first error there was since the last wait. */
 int td_session_wait(td_session *s, td_err *err);
 

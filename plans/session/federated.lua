@@ -24,8 +24,8 @@ function Worker:dataset(name)
   if type(name) ~= "string" then
     core.fail("argument", "dataset", "the name is %s, not a text", core.what(name))
   end
-  local x, y = self:rows(name)
-  return tide.Dataset{x = x, y = y}
+  local x, y, tags = self:rows(name)
+  return tide.Dataset({x = x, y = y}, {tags = tags})
 end
 
 --- Cuts a data set into as many runs of rows as there are workers, and sends one to each: the shards of a

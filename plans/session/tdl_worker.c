@@ -336,6 +336,16 @@ static int virtual_worker(lua_State *L) {
     return 1;
 }
 
+void tdl_wait_workers(lua_State *L) {
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, OPEN_WORKERS);
+    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+        td_session *s = test_worker(L, -2);
+        td_err err = {0};
+        if (s && td_session_is_owed(s) && td_session_wait(s, &err)) tdl_raise(L, &err);
+    }
+    lua_pop(L, 1);
+}
+
 /* The library's Lua files give these their public names and documentation: core.pointers.tensor, .worker and
  * .VirtualWorker. */
 void tdl_open_workers(lua_State *L) {

@@ -63,8 +63,16 @@ check "help on an op" 0 'x:relu()*' '' "$TIDE" help relu
 check "help on a class" 0 'nn.Linear*' '' "$TIDE" help nn.Linear
 check "help on a command" 0 '*tide help*' '' "$TIDE" help help
 check "help on nothing known" 1 "there is no help on 'rellu', did you mean 'relu'?" '' "$TIDE" help rellu
-check "called wrongly" 2 '' 'usage: *' "$TIDE" help a b
-check "an unknown option" 2 '' 'usage: *' "$TIDE" --frobnicate
+check "called wrongly" 2 '' 'tide: called wrongly: help*' "$TIDE" help a b
+check "an unknown option" 2 '' 'tide: there is no option --frobnicate*' "$TIDE" --frobnicate
+check "a command of a later version" 2 '' 'tide: this version has no command gateway*' "$TIDE" gateway gw.lua
+
+cat >unseen.lua <<'LUA'
+local p = tide.ones(3):send(tide.VirtualWorker("bob"))
+local q = p:index_select(1, tide.tensor({7}, {dtype = "i64"}):send(p.location))
+print("end")
+LUA
+check "an error at a worker that nobody waited for" 1 'end' 'unseen.lua:2: index_select: position 7*' "$TIDE" unseen.lua
 
 # Ctrl-C ends a script: one line, status 1.
 cat >loop.lua <<'LUA'

@@ -144,3 +144,6 @@ write("mnist/train-labels-idx1-ubyte", idx({60000}, ("\7"):rep(60000)))
 local err = fails(function() tide.data.mnist{folder = path "mnist"} end, "t10k-labels-idx1-ubyte is not there")
 same(err.kind, "io")
 assert(err.hint:find("make demo", 1, true))
+
+fails(function() tide.save(path "z.npz", {a = tide.ones(2)}) end,
+      "save: a table of tensors is written as safetensors, which '.npz' is not")

@@ -258,3 +258,11 @@ assert(math.abs(F.accuracy(logits, y3) - 2 / 3) < 1e-12)
 fails(function() F.accuracy(logits, y3[{{1, 2}}]) end, "accuracy: the logits 3x3 give labels 3, the labels are 2")
 assert(tide.equal(F.one_hot(y3, 3), tide.tensor({{0, 1, 0}, {1, 0, 0}, {0, 1, 0}}, {dtype = "i64"})))
 same(F.one_hot(y3):size(2), 2)
+
+-- ---- a parameter is assigned a tensor or nil ----
+
+local over = nn.Linear(2, 2)
+fails(function() over.weight = 3 end, "nn.Linear: parameter 'weight' is to be a tensor or nil, got 3")
+same(#over:parameters(), 2)
+over.weight = nil
+same(#over:parameters(), 1)

@@ -274,4 +274,11 @@ case("send_ and get_ move the same tensor there and back", function(bob)
   eq(x.grad, {2, 4})
 end)
 
+case("questions with a plain answer wait for it", function(bob)
+  local p = tide.tensor {1, 2}:send(bob)
+  eq({(p:gt(0)):all(), p:gt(1):all(), p:gt(1):any()}, {true, false, true})
+  assert(tide.equal(p, tide.tensor {1, 2}:send(bob)) and not tide.equal(p, (p + 1)))
+  assert(tide.allclose(p, p + 1e-9))
+end)
+
 rig.run()
