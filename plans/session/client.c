@@ -150,29 +150,37 @@ static int queue_batch(td_session *s, td_err *err) {
                    letter.size, s->place.name, s->max_letter);
 }
 
+/* Hands the open batch to the link. One that it does not take becomes *refused, for the caller to fail. */
+static int close_batch(td_session *s, td_batch **refused, td_err *err) {
+    td_batch *b = s->open;
+    if (b == NULL) return 0;
+    int rc = queue_batch(s, err);
+    s->names.count = 0;
+    s->worth_sending = false;
+    s->dead_since_ms = 0;
+    if (s->bulk.room > ((size_t)8 << 20)) td_writer_free(&s->bulk);
+    s->bulk.size = 0;
+    s->open = NULL;
+    if (rc) {
+        *refused = b;
+        return rc;
+    }
+    if (s->sent == NULL) end_silence(s);
+    *s->sent_tail = b;
+    s->sent_tail = &b->next;
+    s->stats.batches++;
+    return 0;
+}
+
 int td_session_flush(td_session *s, td_err *err) {
     td_err own;
     if (err == NULL) err = &own;
     td_session_lock(s);
-    td_batch *b = s->open;
-    int rc = 0;
-    if (b) {
-        rc = queue_batch(s, err);
-        s->names.count = 0;
-        s->worth_sending = false;
-        s->dead_since_ms = 0;
-        if (s->bulk.room > ((size_t)8 << 20)) td_writer_free(&s->bulk);
-        s->bulk.size = 0;
-        s->open = NULL;
-        if (rc) {
-            td_session_fail_batch(s, b, err);
-        } else {
-            if (s->sent == NULL) end_silence(s);
-            *s->sent_tail = b;
-            s->sent_tail = &b->next;
-            s->stats.batches++;
-        }
-    }
+    if (s->refused) td_session_fail_batch(s, s->refused, &s->refused_why);
+    s->refused = NULL;
+    td_batch *refused = NULL;
+    int rc = close_batch(s, &refused, err);
+    if (rc) td_session_fail_batch(s, refused, err);
     if (rc == 0) rc = pump_out(s, err);
     td_session_unlock(s);
     return rc;
@@ -388,13 +396,16 @@ int td_session_ping(td_session *s, double *ms, td_err *err) {
     return rc;
 }
 
+/* Not the thread of the Lua state: values that are awaited are not this one's to touch. What fails here is left for
+ * the next flush and told by the next wait. */
 void td_session_tick(td_session *s, int64_t now_ms) {
     td_err ignored;
     if (pthread_mutex_trylock(&s->lock) != 0) return;
-    if (s->dead_since_ms && now_ms - s->dead_since_ms >= FREE_AFTER_MS)
-        td_session_flush(s, &ignored);
-    else
-        pump_out(s, &ignored);
+    bool is_due = s->dead_since_ms && now_ms - s->dead_since_ms >= FREE_AFTER_MS;
+    if (is_due && s->refused == NULL && close_batch(s, &s->refused, &s->refused_why) &&
+        s->first_error.code == 0)
+        s->first_error = s->refused_why;
+    pump_out(s, &ignored);
     td_session_unlock(s);
 }
 

@@ -215,6 +215,8 @@ void td_session_fail_all(td_session *s, const td_err *err) {
         batch_free(b);
     }
     s->sent_tail = &s->sent;
+    batch_free(s->refused);
+    s->refused = NULL;
     batch_free(s->open);
     s->open = NULL;
     s->records.size = s->bulk.size = 0;

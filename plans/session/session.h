@@ -57,6 +57,8 @@ struct td_session {
     int64_t dead_since_ms; /* when the first free was written, 0: none */
 
     td_batch *sent, **sent_tail; /* waiting for their replies, oldest first */
+    td_batch *refused;           /* the link did not take it when the timer sent it */
+    td_err refused_why;
     uint64_t last_number;
     td_idmap awaited; /* key -> td_awaited */
     /* ids that were asked for, while the object (the value) lives that would free them */
