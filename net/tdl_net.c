@@ -10,8 +10,8 @@
 #define TIMEOUT_S 3.0
 #define TIMEOUT_MAX_S 3600.0
 
-static const char *take_path(lua_State *L, const char *name,
-                             const char *what) { /* [-0, +1, e] */
+/* [-0, +1, e] */
+static const char *take_path(lua_State *L, const char *name, const char *what) {
     lua_pushstring(L, name);
     int type = lua_istable(L, 2) ? lua_rawget(L, 2) : LUA_TNIL;
     if (type == LUA_TNIL)
@@ -29,7 +29,8 @@ static int take_timeout(lua_State *L) { /* [-0, +0, e] */
     double s = type == LUA_TNIL ? TIMEOUT_S : lua_tonumber(L, -1);
     if (type != LUA_TNIL && (type != LUA_TNUMBER || !(s > 0 && s <= TIMEOUT_MAX_S)))
         tdl_fail(L, TD_E_ARGUMENT, "connect",
-                 "the option 'timeout' is a number of seconds up to %g", TIMEOUT_MAX_S);
+                 "the option 'timeout' is a number of seconds up to %g, got %s",
+                 TIMEOUT_MAX_S, luaL_tolstring(L, -1, NULL));
     lua_pop(L, 1);
     return (int)(s * 1000) + 1;
 }
@@ -69,18 +70,19 @@ static int connect_worker(lua_State *L) { /* [-2, +1, e] */
     td_err err = {0};
     td_keypair key = {0};
     td_transport transport;
+    tdl_push_worker(L);
     int rc = td_keys_load_public(server_path, server_key, &err);
     if (rc == 0) rc = td_keys_load_secret(key_path, &key, &err);
     to.key = &key;
     if (rc == 0) rc = td_transport_open(&to, &transport, &err);
     td_keypair_clear(&key);
     if (rc) return raise_as_connect(L, &err);
-    tdl_push_session(L, name, &transport);
+    tdl_begin_session(L, name, &transport);
     td_session *session = tdl_check_worker(L, -1, "connect");
     td_transport_tick(&transport, session);
     if (td_session_open(session, timeout_ms + 1000, &err)) {
-        lua_getfield(L, -1,
-                     "close"); /* the thread goes now, not when the collector comes by */
+        /* the thread goes now, not when the collector comes by */
+        lua_getfield(L, -1, "close");
         lua_pushvalue(L, -2);
         lua_call(L, 1, 0);
         return raise_as_connect(L, &err);

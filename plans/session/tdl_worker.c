@@ -296,12 +296,16 @@ static const luaL_Reg methods[] = {{"objects", worker_objects},
                                    {"rows", worker_rows},
                                    {NULL, NULL}};
 
-void tdl_push_session(lua_State *L, const char *name, const td_transport *transport) {
-    td_session_hooks hooks = {
-        .where = hook_where, .idle = hook_idle, .interrupted = tdl_is_interrupted};
+void tdl_push_worker(lua_State *L) {
     td_session **slot = lua_newuserdatauv(L, sizeof *slot, 1);
     *slot = NULL;
     luaL_setmetatable(L, WORKER);
+}
+
+void tdl_begin_session(lua_State *L, const char *name, const td_transport *transport) {
+    td_session_hooks hooks = {
+        .where = hook_where, .idle = hook_idle, .interrupted = tdl_is_interrupted};
+    td_session **slot = lua_touserdata(L, -1);
     td_err err = {0};
     *slot = td_session_new(name, transport, &hooks, &err);
     if (*slot == NULL) tdl_raise(L, &err);
@@ -326,8 +330,9 @@ static int virtual_worker(lua_State *L) {
     lua_pop(L, 1);
     td_transport transport;
     td_err err = {0};
+    tdl_push_worker(L);
     if (td_virtual_new(name, &transport, &err)) return tdl_raise(L, &err);
-    tdl_push_session(L, name, &transport);
+    tdl_begin_session(L, name, &transport);
     if (td_session_open(tdl_check_worker(L, -1, "VirtualWorker"), 1000, &err))
         return tdl_raise(L, &err);
     lua_pushvalue(L, 1);

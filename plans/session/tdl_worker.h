@@ -13,9 +13,11 @@ void tdl_open_workers(lua_State *L);
  * wrong there is not lost. Raises the first error. [-0, +0, e] */
 void tdl_wait_workers(lua_State *L);
 
-/* Pushes the worker object of a session, made over this transport; takes the transport over also when it
- * raises. The session's hooks are set to find the script's line and to run the collector. [-0, +1, e] */
-void tdl_push_session(lua_State *L, const char *name, const td_transport *transport);
+/* A worker object comes in two steps, so that nothing of Lua can raise while a transport has no owner: a
+ * worker without a session is pushed [-0, +1, m]; the one at the top begins a session over the transport, which is
+ * taken over also when that raises [-0, +0, e]. The session's hooks find the script's line and run the collector. */
+void tdl_push_worker(lua_State *L);
+void tdl_begin_session(lua_State *L, const char *name, const td_transport *transport);
 /* The session at idx, or an error that names the call. */
 td_session *tdl_check_worker(lua_State *L, int idx, const char *call);
 
