@@ -321,7 +321,7 @@ static void farewells_in_a_flood(void **state) {
 static void batch_of_ids(void **state) {
     rig *r = *state;
     raw_peer p;
-    pid_t pid;
+    pid_t pid = 0;
     td_writer w = {0};
     r->config.memory_bytes = 16 << 20;
     rig_start(r);
