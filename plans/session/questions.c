@@ -20,21 +20,25 @@ static int give(td_question *q, int rc, td_about **list, int *count) {
 
 int td_session_objects(td_session *s, td_about **list, int *count, td_err *err) {
     td_question q;
+    td_place *held = td_place_ref(&s->place); /* it may be closed meanwhile */
     td_session_lock(s);
     int rc = begin(s, TD_REC_OBJECTS, &q, err);
     if (rc == 0) rc = td_session_ask(s, &q, err);
     td_session_unlock(s);
+    td_place_unref(&held);
     return give(&q, rc, list, count);
 }
 
 int td_session_search(td_session *s, const td_tags *tags, td_about **list, int *count,
                       td_err *err) {
     td_question q;
+    td_place *held = td_place_ref(&s->place); /* it may be closed meanwhile */
     td_session_lock(s);
     int rc = begin(s, TD_REC_SEARCH, &q, err);
     if (rc == 0) td_put_tags(&s->records, tags);
     if (rc == 0) rc = td_session_ask(s, &q, err);
     td_session_unlock(s);
+    td_place_unref(&held);
     return give(&q, rc, list, count);
 }
 
@@ -43,6 +47,7 @@ int td_session_dataset(td_session *s, const char *name, td_obj **x, td_about *ab
     td_question q;
     uint64_t id_x = td_obj_fresh_id(), id_y = td_obj_fresh_id();
     *x = *y = NULL;
+    td_place *held = td_place_ref(&s->place); /* it may be closed meanwhile */
     td_session_lock(s);
     int rc = begin(s, TD_REC_DATASET, &q, err);
     if (rc == 0) {
@@ -52,7 +57,10 @@ int td_session_dataset(td_session *s, const char *name, td_obj **x, td_about *ab
         rc = td_session_ask(s, &q, err);
     }
     td_session_unlock(s);
-    if (rc) return rc;
+    if (rc) {
+        td_place_unref(&held);
+        return rc;
+    }
     if (q.count < 1)
         rc = td_fail(err, TD_E_PROTOCOL, "dataset", "the answer names no tensor");
     for (int i = 0; rc == 0 && i < q.count && i < 2; i++) {
@@ -66,5 +74,6 @@ int td_session_dataset(td_session *s, const char *name, td_obj **x, td_about *ab
         *(i ? y : x) = o;
     }
     td_free(q.list);
+    td_place_unref(&held);
     return rc;
 }

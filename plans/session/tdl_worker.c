@@ -143,6 +143,7 @@ static int worker_search(lua_State *L) {
     int rc = td_session_search(s, &tags, &l->item, &l->count, &err);
     tdl_leave(before);
     if (rc) return tdl_raise(L, &err);
+    s = tdl_check_worker(L, 1, "search"); /* it may have been closed while we waited */
     lua_createtable(L, l->count, 0);
     for (int i = 0; i < l->count; i++) {
         push_hit(L, s, &l->item[i]);
@@ -186,11 +187,20 @@ static int worker_ping(lua_State *L) {
     return 1;
 }
 
+/* The collector runs before a wait, and with it any finaliser: one may close this very worker. */
+static int wait_for_all(td_session *s, bool clear, td_err *err) {
+    td_place *held = td_place_ref(td_session_place(s));
+    int rc = clear ? td_session_clear(s, err) : 0;
+    if (rc == 0) rc = td_session_wait(s, err);
+    td_place_unref(&held);
+    return rc;
+}
+
 static int worker_clear(lua_State *L) {
     td_session *s = tdl_check_worker(L, 1, "clear");
     td_err err = {0};
     lua_State *before = tdl_enter(L);
-    int rc = td_session_clear(s, &err) || td_session_wait(s, &err);
+    int rc = wait_for_all(s, true, &err);
     tdl_leave(before);
     if (rc) return tdl_raise(L, &err);
     lua_settop(L, 1);
@@ -209,7 +219,7 @@ static int worker_wait(lua_State *L) {
     td_session *s = tdl_check_worker(L, 1, "wait");
     td_err err = {0};
     lua_State *before = tdl_enter(L);
-    int rc = td_session_wait(s, &err);
+    int rc = wait_for_all(s, false, &err);
     tdl_leave(before);
     if (rc) return tdl_raise(L, &err);
     lua_settop(L, 1);

@@ -77,6 +77,20 @@ case["a closed session says so, and its name may be used again"] = function(_, p
   again:close()
 end
 
+-- Before a wait the collector may run, and with it anything.
+case["a worker that a finaliser closes while it is waited for"] = function(_, process)
+  for _, call in ipairs {"objects", "search", "wait", "clear"} do
+    local carol = process and process:connect() or tide.VirtualWorker("carol")
+    local p
+    for _ = 1, 40 do p = tide.zeros(1000, 1000):send(carol) + 1 end
+    p = nil -- luacheck: ignore
+    setmetatable({}, {__gc = function() carol:close() end})
+    local ok, err = pcall(carol[call], carol, call == "search" and "#none" or nil)
+    assert(ok or err.kind == "state", tostring(err))
+    carol:close()
+  end
+end
+
 local of_process = {}
 
 of_process["two clients at one worker do not see each other's objects"] = function(bob, process)
