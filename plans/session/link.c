@@ -177,17 +177,17 @@ static int take_piece(td_link *l, const td_frame *f, td_err *err) {
     if (rc) return rc;
     size_t left = l->partial.size - l->partial_at;
     size_t due = left < l->piece ? left : l->piece;
-    if (f->payload_bytes != due) {
+    incoming *in = NULL;
+    if (f->payload_bytes != due)
         rc = td_fail(err, TD_E_PROTOCOL, "", "a piece of %zu bytes where %zu are due",
                      f->payload_bytes, due);
-        if (l->partial_at == 0) drop_partial(l);
-        return rc;
-    }
-    incoming *in = due == left ? td_new(incoming) : NULL;
-    if (due == left && in == NULL) return td_fail(err, TD_E_MEMORY, "", "out of memory");
-    rc = partial_reserve(l, l->partial_at + due, err);
+    else if (due == left && (in = td_new(incoming)) == NULL)
+        rc = td_fail(err, TD_E_MEMORY, "", "out of memory");
+    else
+        rc = partial_reserve(l, l->partial_at + due, err);
     if (rc) {
         td_free(in);
+        if (l->partial_at == 0) drop_partial(l); /* it may begin again */
         return rc;
     }
     if (due) memcpy(l->partial.bytes + l->partial_at, f->payload, due);

@@ -327,13 +327,15 @@ void td_run_records(td_run *r) {
     td_op_names names = {0};
     td_reader rd = {.data = r->head, .size = r->head_bytes};
     td_tags tags;
+    td_err err = {0};
     size_t bulk_at = 0;
+    uint64_t record = 0, key;
     td_take_uint(&rd); /* the number */
-    for (uint64_t record = 0; rec && !rd.failed && rd.at < rd.size; record++) {
-        uint64_t key;
+    if (rec == NULL) td_fail(&err, TD_E_MEMORY, "", "out of memory");
+    for (; err.code == 0 && !rd.failed && rd.at < rd.size; record++) {
         switch (td_take_byte(&rd)) {
         case TD_REC_OP:
-            if (td_take_op(&rd, &names, rec, NULL) == 0) do_op(r, record, rec);
+            if (td_take_op(&rd, &names, rec, &err) == 0) do_op(r, record, rec);
             break;
         case TD_REC_PUT: do_put(r, record, &rd, &bulk_at); break;
         case TD_REC_FREE: td_store_remove(r->store, td_take_uint(&rd)); break;
@@ -350,6 +352,8 @@ void td_run_records(td_run *r) {
         default: rd.failed = true; /* td_verify let nothing else through */
         }
     }
+    if (err.code) /* of memory: where the next record begins is not known, the rest is left out */
+        release(fail_record(r, record > 0 ? record - 1 : 0, &err));
     td_op_names_free(&names);
     td_free(rec);
 }

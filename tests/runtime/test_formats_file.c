@@ -4,6 +4,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "tests/failing_heap.h"
 #include "tests/runtime/formats_test.h"
 
 /* A path in the test's own folder. */
@@ -203,34 +204,8 @@ static void keeps_to_any_budget(void **state) {
     td_data_set_limit(0);
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) &&                   \
-    defined(__GNUC__) && !defined(__clang__) && defined(__GLIBC__)
-/* Every allocation fails once. The heap's calls come here first; a sanitizer has its own ideas of that. */
-extern void *__libc_calloc(size_t count, size_t each);
-extern void *__libc_malloc(size_t bytes);
-extern void *__libc_realloc(void *old, size_t bytes);
-extern void *__libc_memalign(size_t align, size_t bytes);
-
-static long calls_left = -1; /* until one fails; below 0: none does */
-
-static bool fails_now(void) {
-    if (calls_left < 0) return false;
-    return calls_left-- == 0;
-}
-
-void *calloc(size_t count, size_t each) {
-    return fails_now() ? NULL : __libc_calloc(count, each);
-}
-void *malloc(size_t bytes) { return fails_now() ? NULL : __libc_malloc(bytes); }
-void *realloc(void *old, size_t bytes) {
-    return fails_now() ? NULL : __libc_realloc(old, bytes);
-}
-int posix_memalign(void **out, size_t align, size_t bytes) {
-    void *p = fails_now() ? NULL : __libc_memalign(align, bytes);
-    if (p) *out = p;
-    return p ? 0 : 12;
-}
-
+#if HEAP_CAN_FAIL
+/* Every allocation fails once. */
 static void survives_each_allocation_failing(void **state) {
     (void)state;
     for (size_t i = 0; i < SAMPLES; i++) {
@@ -239,10 +214,10 @@ static void survives_each_allocation_failing(void **state) {
             td_table t = {0};
             td_err err = {0};
             td_mem_give_back(); /* or a block that was kept would do, and no call be made */
-            calls_left = failures;
+            heap_calls_left = failures;
             code = td_file_load(samples[i], NULL, &t, &err);
-            bool was_reached = calls_left < 0;
-            calls_left = -1;
+            bool was_reached = heap_calls_left < 0;
+            heap_calls_left = -1;
             if (code != 0) {
                 assert_true(was_reached);
                 assert_int_equal(code, TD_E_MEMORY);
