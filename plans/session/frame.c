@@ -220,7 +220,7 @@ static int check_frame(td_frame *f, const seen *s, size_t map_bytes, size_t n,
                        (unsigned long long)s->type);
     f->type = (td_frame_type)s->type;
     if (!has(s, 's')) return td_fail(err, TD_E_PROTOCOL, "", "a frame names no session");
-    f->first = has(s, 'k');
+    f->first = f->type == TD_FRAME_DATA && has(s, 'k');
     if (f->first && (f->kind == 0 || !has(s, 'z') || !has(s, 'h') || f->head > f->size))
         return td_fail(err, TD_E_PROTOCOL, "", "a letter's beginning is malformed");
     if (s->payload > TD_PIECE || (s->payload && f->type != TD_FRAME_DATA))

@@ -11,6 +11,7 @@ static bool is_same(const td_frame *a, const td_frame *b) {
     return a->type == b->type && memcmp(a->session, b->session, TD_SESSION_BYTES) == 0 &&
            a->n == b->n && a->ack == b->ack && a->resend == b->resend &&
            a->fresh == b->fresh && a->first == b->first &&
+           (a->type != TD_FRAME_WELCOME || a->size == b->size) &&
            (!a->first ||
             (a->kind == b->kind && a->size == b->size && a->head == b->head)) &&
            strcmp(a->name, b->name) == 0 && a->err.code == b->err.code &&

@@ -242,6 +242,11 @@ static void refused_frames(void **state) {
             5); /* a number longer than it need be is read */
     assert_int_equal(td_frame_parse(map_frame, map_bytes, &f, &err), 0);
     assert_int_equal(f.ack, 256);
+    /* a key that its type does not have is passed over */
+    by_hand(1, TD_FRAME_WELCOME, 2, "\xa1k\x01\xa1z\x05", 6);
+    assert_int_equal(td_frame_parse(map_frame, map_bytes, &f, &err), 0);
+    assert_false(f.first);
+    assert_int_equal(f.size, 5);
     by_hand(1, TD_FRAME_ERROR, 1,
             "\xa1"
             "e\x7f",
