@@ -7,8 +7,8 @@
 #include "runtime/mem.h"
 
 #define MIB ((uint64_t)1 << 20)
-#define HANDLES                                                                          \
-    4096 /* a run for fewer is not worth it; more, and their headers leave the cache */
+/* A run for fewer is not worth it; more, and their headers leave the cache. */
+#define HANDLES 4096
 
 static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
 

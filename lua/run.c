@@ -90,8 +90,8 @@ void tdl_report(lua_State *L, bool with_trace) {
 
 static void set_arg(lua_State *L, const char *file, int argc,
                     char **argv) { /* [-0, +argc, m] */
-    char self
-        [4096]; /* arg[-1]: this program, so that a script can start another one of it */
+    /* arg[-1]: this program, so that a script can start another one of it */
+    char self[4096];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self);
     lua_createtable(L, argc, 2);
     lua_pushlstring(L, n > 0 ? self : "tide", n > 0 ? (size_t)n : 4);

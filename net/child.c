@@ -16,8 +16,8 @@
 #include "net/clock.h"
 #include "runtime/mem.h"
 
-#define BUSY_MS                                                                          \
-    100 /* how often the link is asked for what its clock makes due: shortly after traffic */
+/* How often the link is asked for what its clock makes due: shortly after traffic, */
+#define BUSY_MS 100
 #define IDLE_MS 1000 /* and when there has been none for a while */
 #define CALM_AFTER_MS 3000
 #define BOOKS_BYTES ((uint64_t)256 << 20)

@@ -115,8 +115,8 @@ static void take_set(td_section *s, const char *file, td_set_config *out) {
     static const char *const fields[] = {"path",   "tags", "description", "policy",
                                          "target", "mock", NULL};
     static const char *const policies[] = {"open", "derived", "plans", "private", NULL};
-    int64_t mock =
-        0; /* rows of made-up data for plans to be written with: read, and not served yet */
+    /* rows of made-up data for plans to be written with: read, and not served yet */
+    int64_t mock = 0;
     td_section_check(s, fields);
     take_path(s, file, "path", true, out->path);
     out->policy = (td_policy)take_word(s, "policy", true, policies);

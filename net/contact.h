@@ -8,11 +8,11 @@
 
 #include "runtime/err.h"
 
-#define TD_GRACE_MS                                                                      \
-    700 /* a lost or refused connection is mended within this, or it is said to be gone */
+/* A lost or refused connection is mended within this, or it is said to be gone. */
+#define TD_GRACE_MS 700
 #define TD_SILENCE_MS 5000 /* after which a ping goes out */
-#define TD_PATIENCE_MS                                                                   \
-    15000 /* of silence in spite of pings: the connection is given up, and made anew */
+/* Of silence in spite of pings: the connection is given up, and made anew. */
+#define TD_PATIENCE_MS 15000
 
 typedef enum td_contact_state {
     TD_CONTACT_CONNECTING, /* as yet nothing has answered */

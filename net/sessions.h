@@ -22,8 +22,8 @@ typedef struct td_seat {
     td_route route;   /* where its client said hello last */
     int64_t heard_ms; /* from the client */
     int64_t asked_ms; /* since when the process owes an answer; 0: it does not */
-    char why
-        [80]; /* what the supervisor has against it, when it is being ended: for the client */
+    /* what the supervisor has against it, when it is being ended: for the client */
+    char why[80];
     td_conduit pipe; /* closed: the process has ended, its report is to come */
 } td_seat;
 

@@ -140,8 +140,8 @@ lua_State *td_settings_open(const char *path, td_err *err) {
     }
     int rc = run_text(L, path, text, size, err);
     td_free(text);
-    h->most =
-        SIZE_MAX; /* the fields are read under no pcall: that must not run into the bound */
+    /* the fields are read under no pcall: that must not run into the bound */
+    h->most = SIZE_MAX;
     if (rc) td_settings_close(&L);
     return L;
 }

@@ -10,8 +10,8 @@
 #include "net/admission.h"
 #include "plans/session/link.h"
 
-#define ZAP_ENFORCE_DOMAIN                                                               \
-    93 /* which zmq.h of 4.3 names in draft builds alone; the library takes it */
+/* Which zmq.h of 4.3 names in draft builds alone; the library takes it. */
+#define ZAP_ENFORCE_DOMAIN 93
 #define QUEUED_FRAMES (2 * TD_WINDOW) /* a connection's, each way */
 #define HANDSHAKE_MS 3000
 #define RECONNECT_MS 50

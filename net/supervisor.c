@@ -15,8 +15,8 @@
 #include "runtime/mem.h"
 
 #define TICK_MS 100
-#define MESSAGES_A_TURN                                                                  \
-    64 /* of clients, and frames of one child, before the others have their turn */
+/* Of clients, and frames of one child, before the others have their turn. */
+#define MESSAGES_A_TURN 64
 #define PARTS_A_TURN 256
 #define DEAD_KEPT 32
 #define DEAD_FOR_MS 2000
@@ -40,8 +40,8 @@ struct td_supervisor {
     char endpoint[300];
     dead dead[DEAD_KEPT];
     int next_dead;
-    size_t
-        draining; /* parts of a multi-part message that have been thrown away so far; 0: none */
+    /* parts of a multi-part message that have been thrown away so far; 0: none */
+    size_t draining;
     int draining_fd;
     int64_t ticked_ms;
     zmq_pollitem_t *item; /* FIXED_ITEMS, then one for each seat */

@@ -49,9 +49,8 @@ static _Noreturn void become_child(const template *t, const order *o, int pipe,
                                    pid_t parent) {
     sigset_t none;
     sigemptyset(&none);
-    signal(
-        SIGINT,
-        SIG_IGN); /* Ctrl-C at the worker's terminal: the supervisor ends things in order */
+    /* Ctrl-C at the worker's terminal: the supervisor ends things in order */
+    signal(SIGINT, SIG_IGN);
     sigprocmask(SIG_SETMASK, &none, NULL);
     const td_child_plan *plan = t->plan;
     if (!td_child_enter(pipe, plan) || getppid() != parent) _exit(TD_CHILD_NOT_LOCKED);

@@ -44,8 +44,8 @@ typedef struct wire {
     td_err why; /* it is down */
     bool closing, renew;
     td_session *session;
-    unsigned char
-        session_id[TD_SESSION_BYTES]; /* from the HELLO that went by; for pings */
+    /* from the HELLO that went by; for pings */
+    unsigned char session_id[TD_SESSION_BYTES];
     bool has_session;
 
     int wake_fd;
@@ -196,8 +196,8 @@ static void take_frames(wire *w) {
     for (int i = 0; i < FRAMES_A_TURN; i++) {
         zmq_msg_t msg;
         bool in_parts = false, more = true, some = false;
-        while (
-            more) { /* one part, as workers send; several are none of ours, and thrown away */
+        /* one part, as workers send; several are none of ours, and thrown away */
+        while (more) {
             zmq_msg_init(&msg);
             if (zmq_msg_recv(&msg, w->socket, ZMQ_DONTWAIT) < 0) {
                 zmq_msg_close(&msg);
@@ -432,8 +432,8 @@ static wire *wire_new(const td_remote *to) {
 static int start_thread(wire *w) {
     sigset_t all, before;
     sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all,
-                    &before); /* signals are for the thread that runs Lua */
+    /* signals are for the thread that runs Lua */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
     int rc = pthread_create(&w->thread, NULL, run, w);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return rc;

@@ -218,8 +218,8 @@ static int take_welcome(td_session *s, const td_frame *f, td_err *err) {
 
 static int take_error(td_session *s, const td_frame *f, td_err *err) {
     *err = f->err;
-    if (f->err.code ==
-        TD_E_GONE) { /* the session's process: a new one comes with the next HELLO */
+    if (f->err.code == TD_E_GONE) {
+        /* the session's process: a new one comes with the next HELLO */
         td_fail(err, TD_E_GONE, "", "%s: %s", s->place.name, f->err.msg);
         lose(s, err);
         s->host = 0;
@@ -424,8 +424,8 @@ void td_session_end(td_session *s) {
     td_session_lock(s);
     if (!s->ended) send_simple(s, TD_FRAME_BYE, 0, &ignored);
     s->ended = true;
-    s->welcomed = s->greeting = s->pinging =
-        false; /* sending more would begin a new session there */
+    /* sending more would begin a new session there */
+    s->welcomed = s->greeting = s->pinging = false;
     td_session_fail_all(s, &ended);
     td_session_unlock(s);
 }
@@ -433,8 +433,8 @@ void td_session_end(td_session *s) {
 void td_session_destroy(td_session *s) {
     s->place.refs = 1; /* what is awaited holds references of the place */
     td_session_end(s);
-    s->transport.close(
-        s->transport.ctx); /* joins the thread that may call td_session_tick */
+    /* joins the thread that may call td_session_tick */
+    s->transport.close(s->transport.ctx);
     td_link_free(&s->link);
     td_writer_free(&s->frame);
     td_writer_free(&s->records);

@@ -14,8 +14,8 @@ typedef enum td_event {
     TD_EV_FRAME,   /* *frame, *n: allocated with td_new_bytes, the caller frees it */
     TD_EV_UP,      /* a connection is there (first, or again): say hello */
     TD_EV_TIMEOUT, /* nothing within the time given */
-    TD_EV_DOWN /* the connection has been lost for longer than the grace time; said by every call
-                      until it is UP again */
+    /* the connection has been lost for longer than the grace time; said by every call until it is UP again */
+    TD_EV_DOWN
 } td_event;
 
 typedef struct td_transport {
@@ -43,8 +43,8 @@ typedef struct td_session_hooks {
     void (*where)(char *text, size_t size);
     void (*idle)(void *ctx);
     bool (*interrupted)(void); /* asked during a wait: true ends it with INTERRUPTED */
-    int64_t (*now_ms)(
-        void *ctx); /* the clock; NULL: the system's monotonic one. For simulators */
+    /* the clock; NULL: the system's monotonic one. For simulators */
+    int64_t (*now_ms)(void *ctx);
     void *ctx;
 } td_session_hooks;
 

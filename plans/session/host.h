@@ -17,8 +17,8 @@ typedef struct td_shared_set {
 
 typedef struct td_host_config {
     char name[TD_NAME_BYTES]; /* the worker's */
-    uint64_t
-        mark; /* of the host; 0: one is drawn at random, as it should be but in tests */
+    /* of the host; 0: one is drawn at random, as it should be but in tests */
+    uint64_t mark;
     size_t max_letter_bytes; /* a batch with what it brings */
     size_t max_objects;
     const td_shared_set *sets;

@@ -8,8 +8,8 @@
 #define QUEUE_BYTES_MAX ((size_t)4 << 30) /* letters that wait to be sent */
 #define ACK_EVERY 8 /* frames received before an acknowledgement goes alone */
 #define ACK_AFTER_MS 200
-#define PATIENCE_MS                                                                      \
-    2000 /* of silence while something is unacknowledged: a peer may be computing */
+/* Of silence while something is unacknowledged: a peer may be computing. */
+#define PATIENCE_MS 2000
 #define PATIENCE_MAX_MS 30000
 #define GROW_FIRST ((size_t)4 << 20)
 

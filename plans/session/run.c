@@ -9,10 +9,10 @@
 #include "runtime/mem.h"
 #include "vm/apply.h"
 
-#define FAILURES_TOLD                                                                    \
-    1000 /* of one batch: they cost more than the records that cause them */
-#define ANSWERS_BYTES                                                                    \
-    ((size_t)64 << 20) /* no list is added to answers that have grown so large */
+/* Of one batch: they cost more than the records that cause them. */
+#define FAILURES_TOLD 1000
+/* No list is added to answers that have grown so large. */
+#define ANSWERS_BYTES ((size_t)64 << 20)
 
 /* Enters a failure; the result holds one reference and may be NULL when memory is out. */
 static td_poison *fail_record(td_run *r, uint64_t record, const td_err *err) {
@@ -181,8 +181,8 @@ static int keep_fetched(td_run *r, td_tensor *t, td_err *err) {
     }
     td_tensor *flat = td_tensor_contiguous(t, err);
     if (flat == NULL) return err->code;
-    if (flat ==
-        t) { /* what runs after this record must not change what was asked for here */
+    if (flat == t) {
+        /* what runs after this record must not change what was asked for here */
         td_tensor *copy = td_tensor_new(t->dtype, &t->shape, err);
         if (copy) td_tensor_copy(copy, t);
         td_tensor_unref(&flat);

@@ -91,9 +91,8 @@ static int judge_dataset(judge *j, td_reader *r, td_err *err) {
     uint64_t x = td_take_uint(r), y = td_take_uint(r);
     if (r->failed || x == 0 || y == 0 || x == y)
         return td_fail(err, TD_E_PROTOCOL, "dataset", "the record is malformed");
-    int rc = note(
-        j, x, NULL,
-        err); /* its shape is told in the answer; nothing can be built on it before */
+    /* its shape is told in the answer; nothing can be built on it before */
+    int rc = note(j, x, NULL, err);
     return rc ? rc : note(j, y, NULL, err);
 }
 

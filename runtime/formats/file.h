@@ -17,9 +17,9 @@ typedef enum td_csv_header {
 typedef struct td_file_options {
     const char *format; /* NULL: by content; "csv" etc.: that one, or an error */
     size_t max_bytes;   /* of the file, and of all its tensors; default 8 GiB */
-    size_t
-        max_unpacked_bytes; /* what gzip or a zip's members may unpack to in all; 2 GiB */
-    size_t max_entries;     /* tensors in a file, columns in a CSV; 100,000 */
+    /* what gzip or a zip's members may unpack to in all; 2 GiB */
+    size_t max_unpacked_bytes;
+    size_t max_entries; /* tensors in a file, columns in a CSV; 100,000 */
 
     td_csv_header csv_header;
     char csv_separator;    /* 0: the one of , ; and tab that fits */

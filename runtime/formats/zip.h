@@ -17,8 +17,8 @@ typedef struct td_zip {
     td_bytes file;
     size_t members;
     size_t at, end; /* what is left of the directory */
-    size_t
-        packed; /* of the members up to here: more than the file has means that they overlap */
+    /* of the members up to here: more than the file has means that they overlap */
+    size_t packed;
 } td_zip;
 
 int td_zip_open(td_zip *z, td_bytes file, td_err *err);

@@ -11,8 +11,8 @@ TD_LEVEL_DECLARE(td_reduce_loops, td_reduce_loops);
 
 #define LANES TD_REDUCE_LANES
 #define BLOCK TD_REDUCE_BLOCK
-#define COLUMNS                                                                          \
-    64 /* results that are worked on at a time, when they lie closer than what is reduced */
+/* Results that are worked on at a time, when they lie closer than what is reduced. */
+#define COLUMNS 64
 
 /* One value of either accumulator type; both have 8 bytes. */
 typedef union cell {

@@ -14,8 +14,8 @@ void td_unfold_init(td_unfold *u, const td_conv *v) {
     int64_t needed = (v->oh - 1) * v->sh + (v->kh - 1) * v->dh + 1;
     u->rows_each = (needed + v->sh - 1) / v->sh;
     bool deep = v->c * v->kw >= DEPTH_ENOUGH || v->kh == 1;
-    u->by_row = deep && u->rows_each * v->sh <=
-                            v->kh * v->oh; /* not with strides that skip rows */
+    bool skips_rows = u->rows_each * v->sh > v->kh * v->oh;
+    u->by_row = deep && !skips_rows;
     u->taps = u->by_row ? v->kw : v->kh * v->kw;
     u->steps = u->by_row ? v->kh : 1;
     u->depth = v->c * u->taps;

@@ -130,8 +130,8 @@ static void npy_comes_back(void **state) {
                 snprintf(text, sizeof text, "%s", tensor_text(x));
                 assert_entry(&back, 0, "", text);
                 td_table_clear(&back);
-                struct stat
-                    st; /* the data begin at a multiple of 64, as the format wants it */
+                /* the data begin at a multiple of 64, as the format wants it */
+                struct stat st;
                 assert_int_equal(stat(path, &st), 0);
                 assert_int_equal((size_t)(st.st_size - (off_t)x->storage->bytes) % 64, 0);
             }
