@@ -2,12 +2,12 @@
  * marked as the library's in their chunk names ("=tide/nn.lua"), which is how errors find the user's line. */
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include <lualib.h>
 
 #include "lua/embedded.h"
 #include "lua/host.h"
+#include "runtime/clock.h"
 #include "runtime/mem.h"
 
 static const char hooks_key = 0;
@@ -88,9 +88,7 @@ void tdl_require(lua_State *L, const char *name) { /* [-0, +1, e] */
 
 /* clock(): seconds of a clock that only goes forward. */
 static int core_clock(lua_State *L) { /* [-0, +1, -] */
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    lua_pushnumber(L, (double)t.tv_sec + (double)t.tv_nsec * 1e-9);
+    lua_pushnumber(L, (double)td_clock_ns() * 1e-9);
     return 1;
 }
 

@@ -13,7 +13,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "net/clock.h"
+#include "runtime/clock.h"
 #include "runtime/mem.h"
 
 /* How often the link is asked for what its clock makes due: shortly after traffic, */

@@ -8,10 +8,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "net/clock.h"
 #include "net/peers.h"
 #include "net/sessions.h"
 #include "net/socket.h"
+#include "runtime/clock.h"
 #include "runtime/mem.h"
 
 #define TICK_MS 100

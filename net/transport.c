@@ -12,9 +12,9 @@
 #include <zmq.h>
 
 #include "net/address.h"
-#include "net/clock.h"
 #include "net/contact.h"
 #include "net/socket.h"
+#include "runtime/clock.h"
 #include "runtime/mem.h"
 
 #define TICK_MS 250

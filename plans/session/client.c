@@ -4,9 +4,9 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "plans/session/session.h"
+#include "runtime/clock.h"
 #include "runtime/mem.h"
 
 /* Of a reply: what the scientist asked for himself. */
@@ -19,9 +19,7 @@
 
 int64_t td_session_now_ms(const td_session *s) {
     if (s->hooks.now_ms) return s->hooks.now_ms(s->hooks.ctx);
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+    return td_clock_ms();
 }
 
 void td_session_lock(td_session *s) { pthread_mutex_lock(&s->lock); }
@@ -379,19 +377,17 @@ int td_session_open(td_session *s, int wait_ms, td_err *err) {
 }
 
 int td_session_ping(td_session *s, double *ms, td_err *err) {
-    struct timespec a, b;
     td_session_lock(s);
     int rc = turn_until(s, &s->welcomed, 0, "ping", err);
     s->ping++;
     s->ponged = false;
     s->pinging = true;
     end_silence(s);
-    clock_gettime(CLOCK_MONOTONIC, &a);
+    int64_t began = td_clock_ns();
     if (rc == 0) rc = ask(s, TD_FRAME_PING, err);
     if (rc == 0) rc = turn_until(s, &s->ponged, 0, "ping", err);
     s->pinging = false;
-    clock_gettime(CLOCK_MONOTONIC, &b);
-    *ms = (double)(b.tv_sec - a.tv_sec) * 1e3 + (double)(b.tv_nsec - a.tv_nsec) * 1e-6;
+    *ms = (double)(td_clock_ns() - began) * 1e-6;
     td_session_unlock(s);
     return rc;
 }

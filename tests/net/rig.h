@@ -20,9 +20,9 @@
 #include <unistd.h>
 #include <zmq.h>
 
-#include "net/clock.h"
 #include "net/transport.h"
 #include "net/worker.h"
+#include "runtime/clock.h"
 #include "runtime/mem.h"
 #include "vm/apply.h"
 
