@@ -1,8 +1,7 @@
-/* What Lua code needs to know of the terminal: is there one, and how wide; and what time it is there. */
+/* What Lua code needs to know of the terminal: is there one, how wide it is, and whether it shows colours. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "lua/host.h"
@@ -37,19 +36,10 @@ static int core_has_color(lua_State *L) { /* [-n, +1, e] */
     return 1;
 }
 
-/* seconds(): of a clock that only goes forward. */
-static int core_seconds(lua_State *L) { /* [-0, +1, -] */
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    lua_pushnumber(L, (lua_Number)now.tv_sec + (lua_Number)now.tv_nsec * 1e-9);
-    return 1;
-}
-
 void tdl_open_terminal(lua_State *L) { /* [-0, +0, m] */
     static const luaL_Reg functions[] = {{"isatty", core_isatty},
                                          {"columns", core_columns},
                                          {"has_color", core_has_color},
-                                         {"seconds", core_seconds},
                                          {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

@@ -233,16 +233,6 @@ void td_section_text(td_section *s, const char *name, bool wanted, char *text,
     lua_pop(s->L, 1);
 }
 
-void td_section_bool(td_section *s, const char *name, bool *value) {
-    if (!push_field(s, name, false)) return; /* [-0, +0, -] */
-    if (lua_isboolean(s->L, -1))
-        *value = lua_toboolean(s->L, -1);
-    else
-        td_section_fail(s, name, "true or false is wanted, got a %s",
-                        luaL_typename(s->L, -1));
-    lua_pop(s->L, 1);
-}
-
 void td_section_count(td_section *s, const char *name, int64_t least, int64_t most,
                       int64_t *value) {
     if (!push_field(s, name, false)) return; /* [-0, +0, -] */

@@ -32,7 +32,6 @@ void td_section_check(td_section *s, const char *const *names);
  * the room are refused. */
 void td_section_text(td_section *s, const char *name, bool wanted, char *text,
                      size_t room);
-void td_section_bool(td_section *s, const char *name, bool *value);
 void td_section_count(td_section *s, const char *name, int64_t least, int64_t most,
                       int64_t *value);
 /* 200, "200M", "1.5G": bytes; K, M, G, T are powers of 1024. */

@@ -233,7 +233,6 @@ uint64_t td_data_total_bytes(void) {
     return atomic_load_explicit(&total_bytes, memory_order_relaxed);
 }
 void td_data_set_limit(size_t bytes) { atomic_store(&limit_bytes, bytes); }
-size_t td_data_limit(void) { return atomic_load(&limit_bytes); }
 
 void td_mem_setup(void) {
     mallopt(M_MMAP_THRESHOLD, 64 << 20);

@@ -30,7 +30,6 @@ size_t td_data_peak_bytes(void);
 uint64_t td_data_total_bytes(void);
 /* The budget for live tensor data; 0 means none. */
 void td_data_set_limit(size_t bytes);
-size_t td_data_limit(void);
 
 /* Keeps big freed blocks mapped, so that a loop of large temporaries does not fault its pages in anew
  * each time. Called once by main. */

@@ -22,7 +22,6 @@ _Static_assert(sizeof rows / sizeof rows[0] == TD_RAW_COUNT, "a row for each typ
 
 const char *td_raw_name(td_raw r) { return rows[r].name; }
 size_t td_raw_size(td_raw r) { return rows[r].bytes; }
-td_dtype td_raw_dtype(td_raw r) { return rows[r].into; }
 
 int td_raw_bytes(td_raw r, const td_shape *s, size_t *bytes, td_err *err) {
     /* No element grows smaller, so the tensor's bytes bound the file's. */

@@ -53,7 +53,6 @@ typedef enum td_raw {
 
 const char *td_raw_name(td_raw r);
 size_t td_raw_size(td_raw r);
-td_dtype td_raw_dtype(td_raw r);
 /* Bytes that the elements take in the file; the tensor's size is checked too. LIMIT. */
 int td_raw_bytes(td_raw r, const td_shape *s, size_t *bytes, td_err *err);
 /* A tensor of the elements at src, of which there must be enough, and an entry of the table. Errors: LIMIT
