@@ -40,26 +40,18 @@ end
 
 function DataLoader:__len() return batches.count(#self.dataset, self.batch_size, self.drop_last) end
 
+-- An iterator over an epoch: the data set, batch.
+local function epoch_of(self)
+  local dataset = self.dataset
+  local epoch = batches.epoch(#dataset, self.batch_size, self.drop_last, self.draws, dataset[dataset.names[1]])
+  return function()
+    local batch = epoch()
+    if batch then return dataset, batch end
+  end
+end
+
 function DataLoader:__call(_, control)
-  local epoch
-  if control == nil then
-    local first = self.dataset[self.dataset.names[1]]
-    epoch = batches.epoch(#self.dataset, self.batch_size, self.drop_last, self.draws, first)
-  else
-    epoch = self.running[control]
-    if not epoch then
-      core.fail("state", "DataLoader", "%s is not a batch that this loader gave last", core.what(control))
-    end
-    self.running[control] = nil
-  end
-  local batch = epoch()
-  if batch == nil then return nil end
-  local tensors = {}
-  for i, name in ipairs(self.dataset.names) do
-    tensors[i] = batches.pick(self.dataset[name], batch)
-  end
-  self.running[tensors[1]] = epoch
-  return table.unpack(tensors)
+  return batches.next(self, "DataLoader", control, function() return epoch_of(self) end)
 end
 
 function DataLoader:__tostring()

@@ -169,23 +169,7 @@ local function epoch_of(self)
 end
 
 function Loader:__call(_, control)
-  local epoch
-  if control == nil then
-    epoch = epoch_of(self)
-  else
-    epoch = self.running[control]
-    if not epoch then
-      core.fail("state", "FederatedDataLoader", "%s is not a batch that this loader gave last",
-                core.what(control))
-    end
-    self.running[control] = nil
-  end
-  local shard, batch = epoch()
-  if not shard then return nil end
-  local columns = {}
-  for i, name in ipairs(shard.names) do columns[i] = batches.pick(shard[name], batch) end
-  self.running[columns[1]] = epoch
-  return table.unpack(columns)
+  return batches.next(self, "FederatedDataLoader", control, function() return epoch_of(self) end)
 end
 
 function Loader:__len()
