@@ -237,18 +237,6 @@ static int core_rethrow_with(lua_State *L) { /* [-2, +0, e] */
     return lua_error(L);
 }
 
-static int core_user_line(lua_State *L) { /* [-0, +1, m] */
-    char text[LUA_IDSIZE + 32];
-    tdl_user_line(L, text, sizeof text);
-    lua_pushstring(L, text);
-    return 1;
-}
-
-static int core_is_error(lua_State *L) { /* [-0, +1, -] */
-    lua_pushboolean(L, is_error(L, 1));
-    return 1;
-}
-
 void tdl_open_errors(lua_State *L) { /* [-0, +0, m] */
     static const luaL_Reg meta[] = {{"__tostring", error_tostring},
                                     {"__concat", error_concat},
@@ -257,8 +245,6 @@ void tdl_open_errors(lua_State *L) { /* [-0, +0, m] */
     static const luaL_Reg functions[] = {{"fail", core_fail},
                                          {"fail_hint", core_fail_hint},
                                          {"rethrow_with", core_rethrow_with},
-                                         {"user_line", core_user_line},
-                                         {"is_error", core_is_error},
                                          {NULL, NULL}};
     luaL_newlib(L, meta);
     push_string_methods(L);

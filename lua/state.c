@@ -156,12 +156,6 @@ static void set_hook_caller(lua_State *L, const char *name) { /* [-0, +0, m] */
     lua_setfield(L, -2, name);
 }
 
-/* collect(idle): for the library's own loops, and for who is about to wait. */
-static int core_collect(lua_State *L) { /* [-n, +0, m] */
-    tdl_collect(L, lua_toboolean(L, 1));
-    return 0;
-}
-
 /* data_bytes(): bytes of tensor data alive here, the most there were, objects alive at places. */
 static int core_data_bytes(lua_State *L) { /* [-0, +3, -] */
     lua_pushinteger(L, (lua_Integer)td_data_live_bytes());
@@ -183,7 +177,6 @@ static void push_core(lua_State *L) {
                                          {"embedded", core_embedded},
                                          {"embedded_names", core_embedded_names},
                                          {"hook", core_hook},
-                                         {"collect", core_collect},
                                          {"data_bytes", core_data_bytes},
                                          {NULL, NULL}};
     luaL_newlib(L, functions);
