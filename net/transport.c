@@ -20,6 +20,10 @@
 #define TICK_MS 250
 #define FAREWELL_MS 250 /* for the last frames to leave */
 #define FRAMES_A_TURN 64
+/* Bytes that may wait for the session: twice what an honest worker sends ahead. Beyond that the socket is left
+ * alone until some have been taken. */
+#define WAITING_MAX ((size_t)2 * TD_WINDOW * TD_PIECE)
+#define WAITING_EACH 256      /* what an entry counts for besides its frame */
 #define OWN_MARK (1ull << 63) /* of pings that are sent in silence */
 
 typedef struct outgoing {
@@ -40,6 +44,7 @@ typedef struct wire {
     pthread_cond_t arrived;
     outgoing *out, **out_tail;
     incoming *in, **in_tail;
+    size_t in_bytes;
     bool is_down;
     td_err why; /* it is down */
     bool closing, renew;
@@ -97,6 +102,7 @@ static void put_in(wire *w, td_event event, void *frame, size_t size) {
     pthread_mutex_lock(&w->lock);
     *w->in_tail = i;
     w->in_tail = &i->next;
+    w->in_bytes += size + WAITING_EACH;
     if (event == TD_EV_UP) w->is_down = false;
     pthread_cond_signal(&w->arrived);
     pthread_mutex_unlock(&w->lock);
@@ -287,7 +293,7 @@ static void *run(void *arg) {
     wire *w = arg;
     for (;;) {
         pthread_mutex_lock(&w->lock);
-        bool closing = w->closing, again = w->renew;
+        bool closing = w->closing, again = w->renew, full = w->in_bytes > WAITING_MAX;
         w->renew = false;
         pthread_mutex_unlock(&w->lock);
         if (again) renew(w);
@@ -297,13 +303,14 @@ static void *run(void *arg) {
             {.fd = w->wake_fd, .events = ZMQ_POLLIN},
             {.socket = w->monitor, .events = ZMQ_POLLIN},
             {.socket = w->socket,
-             .events = (short)(ZMQ_POLLIN | (waiting ? ZMQ_POLLOUT : 0))}};
+             .events = (short)((full ? 0 : ZMQ_POLLIN) | (waiting ? ZMQ_POLLOUT : 0))}};
         bool unsettled = !w->contact.down && w->contact.state != TD_CONTACT_UP;
         zmq_poll(item, w->socket ? 3 : 1, unsettled ? 50 : TICK_MS);
         uint64_t count;
         if (item[0].revents && read(w->wake_fd, &count, sizeof count) < 0) count = 0;
         if (w->socket) take_monitor(w);
-        if (w->socket) take_frames(w);
+        if (w->socket && !full) take_frames(w);
+        if (full) w->heard_ms = td_clock_ms(); /* it is we who do not listen */
         tick(w);
     }
     close_socket(w, w->contact.state == TD_CONTACT_UP ? FAREWELL_MS : 0);
@@ -355,6 +362,7 @@ static td_event wire_recv(void *ctx, int wait_ms, void **frame, size_t *n, td_er
     if (i) {
         w->in = i->next;
         if (w->in == NULL) w->in_tail = &w->in;
+        w->in_bytes -= i->size + WAITING_EACH;
         event = i->event;
         *frame = i->frame;
         *n = i->size;

@@ -158,6 +158,11 @@ void td_take_text(td_reader *r, char *text, size_t room) {
     text[n] = 0;
 }
 
+void td_text_clean(char *text) {
+    for (; *text; text++)
+        if ((unsigned char)*text < 32 || *text == 127) *text = '?';
+}
+
 td_dtype td_take_dtype(td_reader *r) {
     unsigned b = td_take_byte(r);
     if (td_dtype_is_valid((int)b)) return (td_dtype)b;
@@ -186,6 +191,9 @@ void td_take_err(td_reader *r, td_err *e) {
     td_take_text(r, e->call, sizeof e->call);
     td_take_text(r, e->msg, sizeof e->msg);
     td_take_text(r, e->hint, sizeof e->hint);
+    td_text_clean(e->call);
+    td_text_clean(e->msg);
+    td_text_clean(e->hint);
     e->code = code > TD_E_OK && code < TD_E_COUNT ? (int)code : TD_E_INTERNAL;
 }
 

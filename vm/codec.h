@@ -42,6 +42,8 @@ const unsigned char *td_take_bytes(td_reader *r,
                                    size_t n); /* NULL when there are not so many */
 /* Into text of room bytes, cut never: a longer one fails. */
 void td_take_text(td_reader *r, char *text, size_t room);
+/* The other end's words may be shown at a terminal: control characters become '?'. */
+void td_text_clean(char *text);
 td_dtype td_take_dtype(td_reader *r);
 void td_take_shape(td_reader *r,
                    td_shape *s); /* sizes >= 0, at most TD_MAX_DIM of them */

@@ -13,9 +13,11 @@ void td_take_tags(td_reader *r, td_tags *t) {
     if (n > TD_TAGS_MAX) r->failed = true;
     for (unsigned i = 0; i < n && !r->failed; i++) {
         td_take_text(r, t->tag[i], sizeof t->tag[i]);
+        td_text_clean(t->tag[i]);
         t->count = (int)i + 1;
     }
     td_take_text(r, t->description, sizeof t->description);
+    td_text_clean(t->description);
 }
 
 void td_put_about(td_writer *w, const td_about *a) {
@@ -33,6 +35,11 @@ void td_take_about(td_reader *r, td_about *a) {
     td_take_shape(r, &a->meta.shape);
     td_take_tags(r, &a->tags);
     td_take_text(r, a->dataset, sizeof a->dataset);
+    td_text_clean(a->dataset);
+    size_t bytes;
+    if (td_shape_bytes(&a->meta.shape, a->meta.dtype, &bytes, NULL) != 0)
+        r->failed = true;
+    if (a->id == 0 && a->dataset[0] == 0) r->failed = true; /* it stands for nothing */
 }
 
 void td_put_failure(td_writer *w, const td_failure *f) {

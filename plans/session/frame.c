@@ -142,6 +142,7 @@ static void take_str(td_reader *r, char *text, size_t room) {
     }
     memcpy(text, p, n);
     text[n] = 0;
+    td_text_clean(text);
 }
 
 static void take_session(td_reader *r, unsigned char *session) {

@@ -105,19 +105,32 @@ static td_tensor *take_tensor(td_reader *r, bulk_view *bulk, td_err *err) {
     return t;
 }
 
+#define ABOUT_LEAST 6 /* bytes of the shortest entry */
+
+/* Room grows with the entries that come: one here is two hundred times the shortest there. */
 static td_about *take_list(td_reader *r, int *count, td_err *err) {
     uint64_t n = td_take_uint(r);
     *count = 0;
-    if (r->failed || n > r->size - r->at) { /* an entry takes more than a byte */
+    if (r->failed || n > (r->size - r->at) / ABOUT_LEAST) {
         r->failed = true;
         return NULL;
     }
-    td_about *list = td_new_array((size_t)n + 1, sizeof *list);
-    if (list == NULL) {
-        td_fail(err, TD_E_MEMORY, "", "out of memory");
-        return NULL;
+    td_about *list = NULL;
+    size_t room = 0;
+    for (uint64_t i = 0; i <= n && !r->failed;
+         i++) { /* one more, so that none is no error */
+        if (i >= room) {
+            room = room ? 2 * room : 16;
+            td_about *bigger = td_grow_bytes(list, sizeof *list * room);
+            if (bigger == NULL) {
+                td_fail(err, TD_E_MEMORY, "", "out of memory");
+                r->failed = true;
+                break;
+            }
+            list = bigger;
+        }
+        if (i < n) td_take_about(r, &list[i]);
     }
-    for (uint64_t i = 0; i < n && !r->failed; i++) td_take_about(r, &list[i]);
     *count = r->failed ? 0 : (int)n;
     return list;
 }

@@ -317,12 +317,33 @@ static void test_operations(void **state) {
     for (uint64_t seed = 1; seed <= 2000; seed++) run_stream(seed);
 }
 
+/* What the other end says may be shown at a terminal, and must not steer it. */
+static void words_from_afar_are_plain(void **state) {
+    (void)state;
+    td_err err, back;
+    td_fail(&err, TD_E_GONE, "get", "a\x1b[2Jb\nc\x7f \xc3\xa9");
+    td_hint(&err, "\a");
+    td_writer w = {0};
+    td_put_err(&w, &err);
+    td_reader r = {.data = w.data, .size = w.size};
+    td_take_err(&r, &back);
+    assert_false(r.failed);
+    assert_string_equal(back.msg, "a?[2Jb?c? \xc3\xa9");
+    assert_string_equal(back.hint, "?");
+    td_writer_free(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_uint),  cmocka_unit_test(test_uint_too_long),
-        cmocka_unit_test(test_int),   cmocka_unit_test(test_f64),
-        cmocka_unit_test(test_text),  cmocka_unit_test(test_shape),
-        cmocka_unit_test(test_error), cmocka_unit_test(test_operations),
+        cmocka_unit_test(words_from_afar_are_plain),
+        cmocka_unit_test(test_uint),
+        cmocka_unit_test(test_uint_too_long),
+        cmocka_unit_test(test_int),
+        cmocka_unit_test(test_f64),
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_shape),
+        cmocka_unit_test(test_error),
+        cmocka_unit_test(test_operations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
