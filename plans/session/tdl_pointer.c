@@ -16,9 +16,11 @@ static void add_tag(lua_State *L, int idx, td_tags *tags, const char *call) {
         tdl_fail(L, TD_E_ARGUMENT, call, "a tag is a text, got %s",
                  luaL_typename(L, idx));
     const char *tag = lua_tolstring(L, idx, &n);
-    if (n == 0 || n >= TD_TAG_BYTES || strlen(tag) != n)
-        tdl_fail(L, TD_E_ARGUMENT, call, "a tag has 1 to %d bytes, got %d",
-                 TD_TAG_BYTES - 1, (int)n);
+    if (n == 0 || n >= TD_TAG_BYTES)
+        tdl_fail(L, TD_E_ARGUMENT, call, "a tag has 1 to %d bytes, got %zu",
+                 TD_TAG_BYTES - 1, n);
+    if (strlen(tag) != n)
+        tdl_fail(L, TD_E_ARGUMENT, call, "the tag has a zero byte in it");
     for (int i = 0; i < tags->count; i++)
         if (strcmp(tags->tag[i], tag) == 0) return;
     if (tags->count == TD_TAGS_MAX)
@@ -78,10 +80,13 @@ static void take_description(lua_State *L, int idx, td_tags *tags, const char *c
     if (lua_type(L, idx) != LUA_TSTRING)
         tdl_fail(L, TD_E_ARGUMENT, call, "a description is a text, got %s",
                  luaL_typename(L, idx));
-    const char *text = lua_tostring(L, idx);
-    if (strlen(text) >= TD_DESCRIPTION_BYTES)
-        tdl_fail(L, TD_E_ARGUMENT, call, "a description of %d bytes, at most %d go",
-                 (int)strlen(text), TD_DESCRIPTION_BYTES - 1);
+    size_t n;
+    const char *text = lua_tolstring(L, idx, &n);
+    if (n >= TD_DESCRIPTION_BYTES)
+        tdl_fail(L, TD_E_ARGUMENT, call, "a description of %zu bytes, at most %d go", n,
+                 TD_DESCRIPTION_BYTES - 1);
+    if (strlen(text) != n)
+        tdl_fail(L, TD_E_ARGUMENT, call, "the description has a zero byte in it");
     snprintf(tags->description, sizeof tags->description, "%s", text);
 }
 

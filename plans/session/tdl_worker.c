@@ -329,11 +329,14 @@ void tdl_begin_session(lua_State *L, const char *name, const td_transport *trans
 
 /* tide.VirtualWorker("bob"): one of the same name is the same worker. */
 static int virtual_worker(lua_State *L) {
-    const char *name = luaL_checkstring(L, 1);
-    if (name[0] == 0 || strlen(name) >= TD_NAME_BYTES)
+    size_t n;
+    const char *name = luaL_checklstring(L, 1, &n);
+    if (n == 0 || n >= TD_NAME_BYTES)
         return tdl_fail(L, TD_E_ARGUMENT, "VirtualWorker",
-                        "a name has 1 to %d bytes, got %d", TD_NAME_BYTES - 1,
-                        (int)strlen(name));
+                        "a name has 1 to %d bytes, got %zu", TD_NAME_BYTES - 1, n);
+    if (strlen(name) != n)
+        return tdl_fail(L, TD_E_ARGUMENT, "VirtualWorker",
+                        "the name has a zero byte in it");
     lua_pushvalue(L, 1);
     if (lua_rawget(L, lua_upvalueindex(1)) == LUA_TUSERDATA && test_worker(L, -1))
         return 1;
