@@ -267,7 +267,10 @@ static void watch_silence(wire *w, int64_t now, const unsigned char *session) {
         td_err why = w->contact.err;
         act(w, what);
         close_socket(w, 0);
-        if (open_socket(w, &why) == 0) w->contact.down = true; /* it has been said */
+        if (open_socket(w, &why))
+            close_socket(w, 0); /* half a pair of sockets must not be polled */
+        else
+            w->contact.down = true; /* it has been said */
     } else if (now - w->said_ms > TD_SILENCE_MS || (now - w->heard_ms > TD_SILENCE_MS &&
                                                     now - w->pinged_ms > TD_SILENCE_MS)) {
         ping(w, session);
