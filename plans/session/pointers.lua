@@ -27,7 +27,8 @@ tide.VirtualWorker = C.VirtualWorker
 Worker.objects = Worker.objects
 
 --- Pointers to what bears all of the given tags, in any order: objects of this session, and those of the owner's
--- data sets that pointers may touch. Without a tag: everything that has one. Waits. The pointers do not own what they point at.
+-- data sets that pointers may touch. Without a tag: everything that has one. Waits. The pointers do not own what
+-- they point at.
 --
 --   bob = tide.VirtualWorker("search-example")
 --   p = tide.zeros(2, 3):tag("#mnist", "#train"):send(bob)

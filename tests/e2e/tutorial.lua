@@ -1,5 +1,6 @@
 -- examples/mnist_federated.lua as it stands, two worker processes and all, on the 8x8 digits drawn larger: no
--- test needs MNIST.
+-- test needs MNIST. What the script finds of data, print and arg is ours:
+-- luacheck: ignore 121 122
 local function enlarge(x) -- Nx1x8x8 -> Nx1x28x28: each pixel three times in both directions, two of border
   local n = x:size(1)
   local big = x:view(n, 1, 8, 1, 8, 1):expand(n, 1, 8, 3, 8, 3):reshape(n, 1, 24, 24)
