@@ -62,6 +62,8 @@ int td_session_send(td_session *s, td_tensor *x, uint64_t id, const td_tags *tag
                     td_obj **out, td_err *err);
 /* The value of obj will come here; drop: it is gone from there then. Does not wait. */
 int td_session_get(td_session *s, td_obj *obj, bool drop, td_coming **out, td_err *err);
+/* obj is freed there, whatever still points at it. */
+int td_session_free(td_session *s, td_obj *obj, td_err *err);
 int td_session_tag(td_session *s, td_obj *obj, const td_tags *tags, td_err *err);
 int td_session_clear(td_session *s, td_err *err);
 

@@ -41,6 +41,15 @@ function Dataset:federate(workers)
   if #self < #workers then
     core.fail("argument", "federate", "%d rows do not go round %d workers", #self, #workers)
   end
+  local there = {}
+  for i, worker in ipairs(workers) do
+    if not core.pointers.is_worker(worker) then
+      core.fail("argument", "federate", "entry %d is %s, not a worker", i, core.what(worker))
+    elseif there[worker] then
+      core.fail("argument", "federate", "%s is there twice", worker.name)
+    end
+    there[worker] = true
+  end
   local shards, start = {}, 1
   for i, worker in ipairs(workers) do
     local rows = #self // #workers + (i <= #self % #workers and 1 or 0)

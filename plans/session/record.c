@@ -189,6 +189,14 @@ int td_session_get(td_session *s, td_obj *obj, bool drop, td_coming **out, td_er
     return rc;
 }
 
+int td_session_free(td_session *s, td_obj *obj, td_err *err) {
+    int rc = check_there(obj, "free", err);
+    if (rc) return rc;
+    obj->gone = true;
+    record_drop(&s->place, obj);
+    return 0;
+}
+
 int td_session_tag(td_session *s, td_obj *obj, const td_tags *tags, td_err *err) {
     int rc = check_there(obj, "tag", err);
     if (rc) return rc;

@@ -172,7 +172,7 @@ static void fail_unanswered(td_session *s, uint64_t batch, const td_err *err) {
         if (batch && a->batch != batch) continue;
         td_idmap_remove(&s->awaited, id);
         settle(a, NULL, err);
-        at = 0; /* removal moves entries */
+        at--; /* removal moves a later entry here */
     }
 }
 

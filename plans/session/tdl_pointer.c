@@ -235,18 +235,20 @@ static int fetch_tensor(lua_State *L, const char *call, bool drop) {
 static int tensor_get(lua_State *L) { return fetch_tensor(L, "get", true); }
 static int tensor_copy(lua_State *L) { return fetch_tensor(L, "copy", false); }
 
-/* Under the same id at the other worker, through here. *slot owns the value from the fetch on. */
+/* Under the same id at the other worker, through here. It is given up at the first only when the second has
+ * it. *slot owns the value from the fetch on. */
 static int move_val(td_session *from, td_session *to, td_val *v, td_val **slot,
                     td_err *err) {
     td_obj *obj = NULL;
-    td_val *here = fetch(from, v, true, err);
+    td_val *here = fetch(from, v, false, err);
     if (here == NULL) return err->code;
     *slot = here;
     td_tensor *t = td_val_tensor(here, "move", err);
     td_tags tags = tags_of(v);
     if (t == NULL || td_session_send(to, t, here->id, &tags, &obj, err)) return err->code;
     td_val_become_away(here, obj);
-    return 0;
+    int rc = td_session_wait(to, err);
+    return rc ? rc : td_session_free(from, v->obj, err);
 }
 
 static int tensor_move(lua_State *L) {

@@ -274,6 +274,11 @@ static int worker_close(lua_State *L) {
     return 0;
 }
 
+static int is_worker(lua_State *L) { /* [-0, +1, -] */
+    lua_pushboolean(L, luaL_testudata(L, 1, WORKER) != NULL);
+    return 1;
+}
+
 static int worker_tostring(lua_State *L) {
     td_session *s = test_worker(L, 1);
     lua_pushfstring(L, "<worker %s>", s ? td_session_place(s)->name : "closed");
@@ -385,6 +390,8 @@ void tdl_open_workers(lua_State *L) {
     lua_newtable(L); /* virtual workers by name */
     lua_pushcclosure(L, virtual_worker, 1);
     lua_setfield(L, -2, "VirtualWorker");
+    lua_pushcfunction(L, is_worker);
+    lua_setfield(L, -2, "is_worker");
     tdl_push_pointer_functions(L);
     lua_setfield(L, -2, "tensor");
     lua_setfield(L, -2, "pointers");

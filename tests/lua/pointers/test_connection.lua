@@ -169,6 +169,23 @@ of_process["a killed worker: gone at once for whoever waits; usable when it is b
   assert(model.weight:isfinite():all())
 end
 
+of_process["a move that fails leaves the value where it was"] = function(bob, process)
+  local carol = tide.VirtualWorker("carol of the move")
+  local p = tide.tensor {1, 2, 3}:send(carol)
+  bob:wait()
+  process:kill("KILL")
+  fails_soon("gone", 5, function() p:move(bob) end)
+  eq(p:copy(), {1, 2, 3})
+  eq(#carol:objects(), 1)
+  process:run()
+  rig.becomes_true("bob answers again", 10, function() return (pcall(bob.objects, bob)) end)
+  local q = p:move(bob)
+  assert(q.location == bob)
+  eq(#carol:objects(), 0)
+  fails_soon("not-found", 5, function() return p + p end)
+  eq(q:get(), {1, 2, 3})
+end
+
 of_process["a worker that is stopped for a moment is waited for"] = function(bob, process)
   local p = tide.tensor {1}:send(bob)
   bob:wait()

@@ -216,4 +216,12 @@ case("wrong arguments are named", function(bob)
         nil, 1)
 end)
 
+case("federate looks at its workers before it sends anything", function(bob)
+  local d = tide.Dataset {x = tide.ones(4)}
+  local before = #bob:objects()
+  fails("federate: " .. bob.name .. " is there twice", d.federate, d, {bob, bob})
+  fails("federate: entry 2 is 7, not a worker", d.federate, d, {bob, 7})
+  eq(#bob:objects(), before)
+end)
+
 rig.run()
