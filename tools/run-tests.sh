@@ -16,7 +16,7 @@ limit=${TEST_TIMEOUT:-120}
 [ -z "${SAN:-}" ] || limit=${TEST_TIMEOUT:-300}
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1:strict_string_checks=1}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
-export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1}
+export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:suppressions=$PWD/tools/tsan.supp}
 
 # Runs test $1; the verdict goes to the file $2, lines for the reader to stdout in one piece.
 run_one() {
