@@ -78,6 +78,19 @@ void td_shape_strides(const td_shape *s, int64_t stride[TD_MAX_DIM]) {
     }
 }
 
+void td_shape_strides_in(const td_shape *s, td_order order, int64_t stride[TD_MAX_DIM]) {
+    if (order == TD_ORDER_ROWS || s->ndim != 4) {
+        td_shape_strides(s, stride);
+        return;
+    }
+    int64_t c = s->dim[1] > 0 ? s->dim[1] : 1, h = s->dim[2] > 0 ? s->dim[2] : 1,
+            w = s->dim[3] > 0 ? s->dim[3] : 1;
+    stride[0] = c * h * w;
+    stride[1] = 1;
+    stride[2] = w * c;
+    stride[3] = c;
+}
+
 td_storage *td_storage_new(size_t bytes, td_err *err) {
     td_storage *s = td_new(td_storage);
     if (s == NULL) {
@@ -170,6 +183,13 @@ td_tensor *td_tensor_new(td_dtype t, const td_shape *shape, td_err *err) {
     return x;
 }
 
+td_tensor *td_tensor_new_in(td_dtype t, const td_shape *shape, td_order order,
+                            td_err *err) {
+    td_tensor *x = td_tensor_new(t, shape, err);
+    if (x) td_shape_strides_in(shape, order, x->stride);
+    return x;
+}
+
 td_tensor *td_tensor_ref(td_tensor *x) {
     atomic_fetch_add_explicit(&x->refs, 1, memory_order_relaxed);
     return x;
@@ -192,6 +212,17 @@ bool td_tensor_is_contiguous(const td_tensor *x) {
         if (x->shape.dim[i] == 0) return true;
         if (x->shape.dim[i] != 1 && x->stride[i] != want) return false;
         want *= x->shape.dim[i];
+    }
+    return true;
+}
+
+bool td_tensor_is_channels_last(const td_tensor *x) {
+    if (x->shape.ndim != 4) return false;
+    int64_t want[TD_MAX_DIM];
+    td_shape_strides_in(&x->shape, TD_ORDER_CHANNELS, want);
+    for (int i = 0; i < 4; i++) {
+        if (x->shape.dim[i] == 0) return true;
+        if (x->shape.dim[i] != 1 && x->stride[i] != want[i]) return false;
     }
     return true;
 }

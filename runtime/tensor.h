@@ -85,6 +85,17 @@ void *td_tensor_at(const td_tensor *x, const int64_t *index);
 td_tensor *td_tensor_contiguous(td_tensor *x, td_err *err);
 /* Strides of a contiguous tensor of that shape. */
 void td_shape_strides(const td_shape *s, int64_t stride[TD_MAX_DIM]);
+
+/* How the elements of a dense tensor lie: row by row; or, for images [N, C, H, W], with the channels of a
+ * pixel side by side (the layout of the convolutions' products). Sizes and positions are the same in
+ * both; other ranks than 4 know rows alone. Where both orders have the same strides (one channel, or one
+ * pixel) a tensor is in both. */
+typedef enum td_order { TD_ORDER_ROWS, TD_ORDER_CHANNELS } td_order;
+void td_shape_strides_in(const td_shape *s, td_order order, int64_t stride[TD_MAX_DIM]);
+td_tensor *td_tensor_new_in(td_dtype t, const td_shape *shape, td_order order,
+                            td_err *err);
+/* Does x lie in channels order, with nothing between its elements? */
+bool td_tensor_is_channels_last(const td_tensor *x);
 /* dst's elements become src's, which is broadcast and converted: sizes must already go together. */
 void td_tensor_copy(td_tensor *dst, const td_tensor *src);
 
