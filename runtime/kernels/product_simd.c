@@ -36,10 +36,11 @@
                             for (int64_t j = 0; j < n; j++)                              \
                                 acc[j] = CHAIN_##S(a, b[j * p->b_col], acc[j]);          \
                     }                                                                    \
-                for (int64_t j = 0; j < n; j++) {                                        \
-                    T x = bias ? acc[j] + bias[from + j] : acc[j];                       \
-                    c[j * p->c_col] = p->relu && x <= 0 ? 0 : x;                         \
-                }                                                                        \
+                if (bias)                                                                \
+                    for (int64_t j = 0; j < n; j++) acc[j] += bias[from + j];            \
+                if (p->relu)                                                             \
+                    for (int64_t j = 0; j < n; j++) acc[j] = acc[j] <= 0 ? 0 : acc[j];   \
+                for (int64_t j = 0; j < n; j++) c[j * p->c_col] = acc[j];                \
             }                                                                            \
     }
 PRODUCT(f32, float)
