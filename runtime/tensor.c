@@ -244,37 +244,11 @@ td_tensor *td_tensor_contiguous(td_tensor *x, td_err *err) {
     return copy;
 }
 
-static void copy_same(int64_t n, char *const *ptr, const int64_t *stride,
-                      const void *ctx) {
-    const size_t bytes = *(const size_t *)ctx; /* of an element */
-    char *d = ptr[0];
-    const char *s = ptr[1];
-    if (stride[0] == (int64_t)bytes && stride[1] == (int64_t)bytes) {
-        memmove(d, s, (size_t)n * bytes);
-        return;
-    }
-    switch (bytes) {
-#define RUN(type)                                                                        \
-    for (int64_t i = 0; i < n; i++, d += stride[0], s += stride[1])                      \
-        *(type *)d = *(const type *)s;                                                   \
-    break
-    case 1: RUN(uint8_t);
-    case 2: RUN(uint16_t);
-    case 4: RUN(uint32_t);
-    default: RUN(uint64_t);
-#undef RUN
-    }
-}
-
 void td_tensor_copy(td_tensor *dst, const td_tensor *src) {
-    size_t bytes = td_dtype_bytes(src->dtype);
     td_loop loop;
     td_tensor *operand[2] = {dst, (td_tensor *)src};
     td_loop_init(&loop, &dst->shape, operand, 2);
-    td_loop_run(&loop,
-                dst->dtype == src->dtype ? copy_same
-                                         : td_convert_inner(dst->dtype, src->dtype),
-                &bytes);
+    td_loop_run(&loop, td_convert_inner(dst->dtype, src->dtype), NULL);
 }
 
 td_tensor *td_tensor_from_f64(td_dtype t, double v, td_err *err) {

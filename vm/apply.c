@@ -7,6 +7,7 @@
 
 #include "runtime/mem.h"
 #include "vm/grad.h"
+#include "vm/order.h"
 
 TD_OP_USE(cast);
 
@@ -128,6 +129,19 @@ static int check_count(const td_op *op, int nin, td_err *err) {
     return 0;
 }
 
+static td_inner *inner_of(const td_op *op, const td_meta *in, int nin,
+                          const td_attrs *attrs, td_inner_args *args) {
+    memset(args, 0, sizeof *args);
+    return op->inner(in, nin, attrs, args);
+}
+
+/* Of bool alone once inputs are promoted: every loop knows numbers. */
+static int refuse_dtype(td_dtype t, td_err *err) {
+    td_fail(err, TD_E_DTYPE, "", "wants numbers, got %s", td_dtype_name(t));
+    td_hint(err, "convert it first: x:to(\"i64\") or x:to(\"f32\")");
+    return TD_E_DTYPE;
+}
+
 int td_op_infer(const td_op *op, const td_meta *in, int nin, td_attrs *attrs,
                 td_meta *out, td_err *err) {
     int rc = check_count(op, nin, err);
@@ -148,6 +162,9 @@ int td_op_infer(const td_op *op, const td_meta *in, int nin, td_attrs *attrs,
     if (rc) return rc;
     memset(out, 0, sizeof *out * (size_t)op->nout);
     rc = op->shape(in, nin, attrs, out, err);
+    td_inner_args args;
+    if (rc == 0 && op->inner && inner_of(op, in, nin, attrs, &args) == NULL)
+        rc = refuse_dtype(in[0].dtype, err);
     for (int k = 0; rc == 0 && k < op->nout; k++) {
         size_t bytes;
         rc = td_shape_bytes(&out[k].shape, out[k].dtype, &bytes, err);
@@ -174,23 +191,62 @@ static int run_view(const td_op *op, td_tensor *x, const td_attrs *attrs,
     return *out ? 0 : TD_E_MEMORY;
 }
 
+/* The loop of an elementwise op over its whole output. */
+static void run_inner(const td_op *op, td_tensor *const *in, int nin,
+                      const td_attrs *attrs, td_tensor *out) {
+    td_meta meta[TD_LOOP_MAX - 1];
+    td_tensor *operand[TD_LOOP_MAX] = {out};
+    for (int i = 0; i < nin; i++) {
+        meta[i].dtype = in[i]->dtype;
+        meta[i].shape = in[i]->shape;
+        meta[i].weak = false;
+        operand[i + 1] = in[i];
+    }
+    td_inner_args args;
+    td_inner *inner = inner_of(op, meta, nin, attrs, &args);
+    td_loop loop;
+    td_loop_init(&loop, &out->shape, operand, nin + 1);
+    td_loop_run(&loop, inner, &args);
+}
+
+static int check_values(const td_op *op, td_tensor *const *in, int nin,
+                        const td_attrs *attrs, td_err *err) {
+    int rc = op->check ? op->check(in, nin, attrs, err) : 0;
+    if (rc == 0 && (op->flags & TD_OP_ASSIGN) && in[0]->storage->readonly)
+        rc = td_fail(err, TD_E_DENIED, op->name, "a data set's rows cannot be changed");
+    return rc;
+}
+
+static int run_kernel(const td_op *op, td_tensor *const *in, int nin,
+                      const td_attrs *attrs, td_tensor *const *out, td_err *err) {
+    int rc = 0;
+    if (op->inner)
+        run_inner(op, in, nin, attrs, out[0]);
+    else
+        rc = op->kernel(in, nin, attrs, out, err);
+    if (rc == 0 && (op->flags & TD_OP_ASSIGN)) in[0]->storage->version++;
+    return rc;
+}
+
+int td_op_run_into(const td_op *op, td_tensor *const *in, int nin, const td_attrs *attrs,
+                   td_tensor *const *out, td_err *err) {
+    int rc = check_values(op, in, nin, attrs, err);
+    if (rc == 0) rc = run_kernel(op, in, nin, attrs, out, err);
+    return named(op, rc, err);
+}
+
 int td_op_run(const td_op *op, td_tensor *const *in, int nin, const td_attrs *attrs,
               const td_meta *out_meta, td_tensor **out, td_err *err) {
     for (int k = 0; k < op->nout; k++) out[k] = NULL;
-    if (op->check) {
-        int rc = op->check(in, nin, attrs, err);
-        if (rc) return named(op, rc, err);
-    }
+    int rc = check_values(op, in, nin, attrs, err);
+    if (rc) return named(op, rc, err);
     if (op->flags & TD_OP_VIEW) return run_view(op, in[0], attrs, out_meta, out, err);
-    if ((op->flags & TD_OP_ASSIGN) && in[0]->storage->readonly)
-        return td_fail(err, TD_E_DENIED, op->name, "a data set's rows cannot be changed");
-    int rc = 0;
+    td_order order = td_op_order_of(op, in, nin, out_meta);
     for (int k = 0; rc == 0 && k < op->nout; k++) {
-        out[k] = td_tensor_new(out_meta[k].dtype, &out_meta[k].shape, err);
+        out[k] = td_tensor_new_in(out_meta[k].dtype, &out_meta[k].shape, order, err);
         if (out[k] == NULL) rc = TD_E_MEMORY;
     }
-    if (rc == 0) rc = op->kernel(in, nin, attrs, out, err);
-    if (rc == 0 && (op->flags & TD_OP_ASSIGN)) in[0]->storage->version++;
+    if (rc == 0) rc = run_kernel(op, in, nin, attrs, out, err);
     if (rc)
         for (int k = 0; k < op->nout; k++) td_tensor_unref(&out[k]);
     return named(op, rc, err);

@@ -15,10 +15,17 @@ int td_apply(const td_op *op, td_val *const *in, int nin, const td_attrs *attrs,
 int td_apply_create(td_place *place, const td_op *op, const td_attrs *attrs, td_val **out,
                     td_err *err);
 
-/* The executor's core, with no values or tape: promoted inputs in, fresh tensors out. Used by td_apply
- * and by whoever runs a program (a session at a worker). */
+/* The executor's core, with no values or tape: promoted inputs in, fresh tensors out, which lie as
+ * vm/order.h says. Used by td_apply and by whoever runs operations one by one (a session at a worker). */
 int td_op_run(const td_op *op, td_tensor *const *in, int nin, const td_attrs *attrs,
               const td_meta *out_meta, td_tensor **out, td_err *err);
+
+/* Its second half: the value checks of op, then its kernel, into tensors that are there already, of the
+ * sizes that the shape rule gives and in an order that the op can write (any strides at all for
+ * TD_OP_ELEMENTWISE, whose outputs may also be the very memory of an input of the same strides). Not for
+ * TD_OP_VIEW. */
+int td_op_run_into(const td_op *op, td_tensor *const *in, int nin, const td_attrs *attrs,
+                   td_tensor *const *out, td_err *err);
 
 /* Output metas of an op whose inputs are as they are: attributes checked, dtypes checked (not promoted:
  * a program says its casts), shape rule applied. What judges an op from the wire. */

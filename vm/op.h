@@ -8,7 +8,7 @@
  *     TD_OP(neg) = {
  *         .name = "neg", .doc = "The negative of each element: y = -x.\n\n  tide.tensor{1, -2}:neg()",
  *         .nin = 1, .nout = 1, .flags = TD_OP_METHOD,
- *         .shape = td_shape_same, .kernel = neg_kernel, .grad = neg_grad,
+ *         .shape = td_shape_elementwise, .inner = neg_inner, .grad = neg_grad,
  *     };
  *
  * Dimensions and positions inside C count from 0 and dimension attributes arrive normalised, in
@@ -17,6 +17,7 @@
 #ifndef TD_OP_H
 #define TD_OP_H
 
+#include "runtime/loop.h"
 #include "runtime/tensor.h"
 
 #define TD_OP_MAX_IN 256 /* of a variadic op (cat) */
@@ -77,11 +78,22 @@ enum {
      * named by keep_dtype are left alone */
     TD_OP_PROMOTE = 1 << 2,
     TD_OP_VIEW = 1 << 3, /* output shares input 0's storage: `view` instead of `kernel` */
-    TD_OP_ELEMENTWISE = 1 << 4, /* an output element depends on one of each input */
-    TD_OP_CREATE = 1 << 5,      /* no inputs: runs where it is told to */
-    TD_OP_ASSIGN = 1 << 6,      /* changes input 0 in place, has no output */
+    /* an output element depends on one of each (broadcast) input: `inner` instead of `kernel` */
+    TD_OP_ELEMENTWISE = 1 << 4,
+    TD_OP_CREATE = 1 << 5, /* no inputs: runs where it is told to */
+    TD_OP_ASSIGN = 1 << 6, /* changes input 0 in place, has no output */
     TD_OP_FLOAT = 1 << 7, /* integer inputs are cast to f32 first (exp, mean, division) */
+    /* How outputs lie in memory (vm/order.h has the whole rule; rows without either). The kernel of an op
+     * with one of them writes outputs of both orders. */
+    TD_OP_CHANNELS = 1 << 8, /* outputs of 4 dimensions have channels last */
+    TD_OP_FOLLOWS = 1 << 9,  /* outputs of 4 dimensions lie as input 0 does */
+    TD_OP_RANDOM = 1 << 10,  /* attributes `seed` and `stream` fix what is drawn */
 };
+
+/* Numbers that an inner loop reads, taken from the attributes: clamp's bounds. */
+typedef struct td_inner_args {
+    int64_t words[6];
+} td_inner_args;
 
 struct td_grad;
 
@@ -106,8 +118,16 @@ typedef struct td_op {
     /* Checks of values (labels and positions in range), run before the kernel; may be NULL. */
     int (*check)(td_tensor *const *in, int nin, const td_attrs *attrs, td_err *err);
 
-    /* Fills in the outputs: fresh, contiguous, of the shapes that `shape` gave. Inputs may have any
-     * strides. Scratch memory comes from td_data_new: the only way to fail. */
+    /* TD_OP_ELEMENTWISE: the loop over runs of elements (see runtime/loop.h; operand 0 is the output, the
+     * others the inputs), whose ctx is *args. NULL where the op knows none for the inputs' dtypes, which is
+     * a DTYPE error. A loop's bits depend neither on strides nor on where runs are cut. attrs may be NULL
+     * when the op has none; args has been zeroed. */
+    td_inner *(*inner)(const td_meta *in, int nin, const td_attrs *attrs,
+                       td_inner_args *args);
+
+    /* Others: fills in the outputs, of the shapes that `shape` gave: dense, in rows, or for ops with
+     * TD_OP_CHANNELS and TD_OP_FOLLOWS in either order. They overlap no input. Inputs may have any strides.
+     * Scratch memory comes from td_scratch_take: the only way to fail. */
     int (*kernel)(td_tensor *const *in, int nin, const td_attrs *attrs,
                   td_tensor *const *out, td_err *err);
 

@@ -14,28 +14,17 @@ TD_OP_USE(lt);
 TD_OP_USE(pow);
 TD_OP_USE(where);
 
-/* The shape rule and kernel of one op. */
-#define RULES(id, KIND)                                                                  \
-    static int id##_shape(const td_meta *in, int nin, td_attrs *a, td_meta *out,         \
-                          td_err *err) {                                                 \
-        return td_shape_inner(td_binary_inner(KIND, in[0].dtype), in, nin, a, out, err); \
-    }                                                                                    \
-    static int id##_kernel(td_tensor *const *in, int nin, const td_attrs *a,             \
-                           td_tensor *const *out, td_err *err) {                         \
-        (void)a, (void)err;                                                              \
-        return td_run_inner(td_binary_inner(KIND, in[0]->dtype), in, nin, out, NULL);    \
-    }
 #define ARITHMETIC (TD_OP_METHOD | TD_OP_FUNCTION | TD_OP_PROMOTE | TD_OP_ELEMENTWISE)
 
-RULES(add, TD_BINARY_ADD)
-RULES(sub, TD_BINARY_SUB)
-RULES(mul, TD_BINARY_MUL)
-RULES(div, TD_BINARY_DIV)
-RULES(pow, TD_BINARY_POW)
-RULES(maximum, TD_BINARY_MAXIMUM)
-RULES(minimum, TD_BINARY_MINIMUM)
-RULES(remainder, TD_BINARY_REMAINDER)
-RULES(floor_divide, TD_BINARY_FLOOR_DIVIDE)
+TD_BINARY(add, TD_BINARY_ADD)
+TD_BINARY(sub, TD_BINARY_SUB)
+TD_BINARY(mul, TD_BINARY_MUL)
+TD_BINARY(div, TD_BINARY_DIV)
+TD_BINARY(pow, TD_BINARY_POW)
+TD_BINARY(maximum, TD_BINARY_MAXIMUM)
+TD_BINARY(minimum, TD_BINARY_MINIMUM)
+TD_BINARY(remainder, TD_BINARY_REMAINDER)
+TD_BINARY(floor_divide, TD_BINARY_FLOOR_DIVIDE)
 
 /* y = a + b:  da = db = g */
 static int add_grad(td_grad *g) {
@@ -51,8 +40,8 @@ TD_OP(add) = {
     .nin = 2,
     .nout = 1,
     .flags = ARITHMETIC,
-    .shape = add_shape,
-    .kernel = add_kernel,
+    .shape = td_shape_elementwise,
+    .inner = add_inner,
     .grad = add_grad,
 };
 
@@ -71,8 +60,8 @@ TD_OP(sub) = {
     .nin = 2,
     .nout = 1,
     .flags = ARITHMETIC,
-    .shape = sub_shape,
-    .kernel = sub_kernel,
+    .shape = td_shape_elementwise,
+    .inner = sub_inner,
     .grad = sub_grad,
 };
 
@@ -92,8 +81,8 @@ TD_OP(mul) = {
     .nout = 1,
     .flags = ARITHMETIC,
     .save = TD_SAVE_IN(0) | TD_SAVE_IN(1),
-    .shape = mul_shape,
-    .kernel = mul_kernel,
+    .shape = td_shape_elementwise,
+    .inner = mul_inner,
     .grad = mul_grad,
 };
 
@@ -115,8 +104,8 @@ TD_OP(div) = {
     .nout = 1,
     .flags = ARITHMETIC | TD_OP_FLOAT,
     .save = TD_SAVE_IN(1) | TD_SAVE_OUT(0),
-    .shape = div_shape,
-    .kernel = div_kernel,
+    .shape = td_shape_elementwise,
+    .inner = div_inner,
     .grad = div_grad,
 };
 
@@ -189,9 +178,9 @@ TD_OP(pow) = {
     .nout = 1,
     .flags = ARITHMETIC,
     .save = TD_SAVE_IN(0) | TD_SAVE_IN(1) | TD_SAVE_OUT(0),
-    .shape = pow_shape,
+    .shape = td_shape_elementwise,
     .check = pow_check,
-    .kernel = pow_kernel,
+    .inner = pow_inner,
     .grad = pow_grad,
 };
 
@@ -222,8 +211,8 @@ TD_OP(maximum) = {
     .nout = 1,
     .flags = ARITHMETIC,
     .save = TD_SAVE_IN(0) | TD_SAVE_IN(1),
-    .shape = maximum_shape,
-    .kernel = maximum_kernel,
+    .shape = td_shape_elementwise,
+    .inner = maximum_inner,
     .grad = maximum_grad,
 };
 
@@ -236,8 +225,8 @@ TD_OP(minimum) = {
     .nout = 1,
     .flags = ARITHMETIC,
     .save = TD_SAVE_IN(0) | TD_SAVE_IN(1),
-    .shape = minimum_shape,
-    .kernel = minimum_kernel,
+    .shape = td_shape_elementwise,
+    .inner = minimum_inner,
     .grad = minimum_grad,
 };
 
@@ -278,9 +267,9 @@ TD_OP(remainder) = {
     .nout = 1,
     .flags = ARITHMETIC,
     .save = TD_SAVE_IN(0) | TD_SAVE_IN(1),
-    .shape = remainder_shape,
+    .shape = td_shape_elementwise,
     .check = remainder_check,
-    .kernel = remainder_kernel,
+    .inner = remainder_inner,
     .grad = remainder_grad,
 };
 
@@ -293,7 +282,7 @@ TD_OP(floor_divide) = {
     .nin = 2,
     .nout = 1,
     .flags = ARITHMETIC,
-    .shape = floor_divide_shape,
+    .shape = td_shape_elementwise,
     .check = floor_divide_check,
-    .kernel = floor_divide_kernel,
+    .inner = floor_divide_inner,
 };

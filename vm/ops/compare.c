@@ -1,13 +1,6 @@
 /* Questions about two tensors, answered with bools, and the choice that is made with them. */
 #include "vm/ops/elementwise.h"
 
-#define RULES(id, KIND)                                                                  \
-    static int id##_kernel(td_tensor *const *in, int nin, const td_attrs *a,             \
-                           td_tensor *const *out, td_err *err) {                         \
-        (void)a, (void)err;                                                              \
-        return td_run_inner(td_binary_inner(KIND, in[0]->dtype), in, nin, out, NULL);    \
-    }
-
 static int question_shape(const td_meta *in, int nin, td_attrs *a, td_meta *out,
                           td_err *err) {
     int rc = td_shape_elementwise(in, nin, a, out, err);
@@ -17,7 +10,7 @@ static int question_shape(const td_meta *in, int nin, td_attrs *a, td_meta *out,
 
 /* One row of the table; no gradient goes through a bool. */
 #define QUESTION(id, KIND, what, example)                                                \
-    RULES(id, KIND)                                                                      \
+    TD_BINARY(id, KIND)                                                                  \
     TD_OP(id) = {                                                                        \
         .name = #id,                                                                     \
         .doc = what "\n\n"                                                               \
@@ -27,7 +20,7 @@ static int question_shape(const td_meta *in, int nin, td_attrs *a, td_meta *out,
         .nout = 1,                                                                       \
         .flags = TD_OP_METHOD | TD_OP_FUNCTION | TD_OP_PROMOTE | TD_OP_ELEMENTWISE,      \
         .shape = question_shape,                                                         \
-        .kernel = id##_kernel,                                                           \
+        .inner = id##_inner,                                                             \
     }
 
 QUESTION(eq, TD_BINARY_EQ, "Where a equals b, element by element.",
@@ -67,11 +60,10 @@ static int where_shape(const td_meta *in, int nin, td_attrs *a, td_meta *out,
     return rc;
 }
 
-static int where_kernel(td_tensor *const *in, int nin, const td_attrs *a,
-                        td_tensor *const *out, td_err *err) {
-    (void)a, (void)err;
-    return td_run_inner(td_where_inner(td_dtype_bytes(out[0]->dtype)), in, nin, out,
-                        NULL);
+static td_inner *where_inner(const td_meta *in, int nin, const td_attrs *a,
+                             td_inner_args *args) {
+    (void)nin, (void)a, (void)args;
+    return td_where_inner(td_dtype_bytes(in[1].dtype));
 }
 
 TD_OP_USE(where);
@@ -103,6 +95,6 @@ TD_OP(where) = {
     .keep_dtype = 1u << 0,
     .save = TD_SAVE_IN(0),
     .shape = where_shape,
-    .kernel = where_kernel,
+    .inner = where_inner,
     .grad = where_grad,
 };

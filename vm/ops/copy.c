@@ -1,4 +1,5 @@
 /* Copies of a tensor: in another dtype, for its own sake, or into another tensor. */
+#include "runtime/kernels/convert.h"
 #include "vm/grad.h"
 
 /* ---- cast ---- */
@@ -10,11 +11,10 @@ static int cast_shape(const td_meta *in, int nin, td_attrs *a, td_meta *out,
     return rc;
 }
 
-static int copy_kernel(td_tensor *const *in, int nin, const td_attrs *a,
-                       td_tensor *const *out, td_err *err) {
-    (void)nin, (void)a, (void)err;
-    td_tensor_copy(out[0], in[0]);
-    return 0;
+static td_inner *cast_inner(const td_meta *in, int nin, const td_attrs *a,
+                            td_inner_args *args) {
+    (void)nin, (void)args;
+    return td_convert_inner((td_dtype)a->v[0].i, in[0].dtype);
 }
 
 /* dx = g: whoever calls casts it back to x's dtype. */
@@ -32,14 +32,20 @@ TD_OP(cast) = {
            "  tide.tensor{1.5, 2.5}:cast(\"i64\"):sum():item()  --> 3",
     .nin = 1,
     .nout = 1,
-    .flags = TD_OP_METHOD,
+    .flags = TD_OP_METHOD | TD_OP_ELEMENTWISE,
     .attr = {{.name = "dtype", .kind = TD_ATTR_DTYPE, .required = true}},
     .shape = cast_shape,
-    .kernel = copy_kernel,
+    .inner = cast_inner,
     .grad = pass_grad,
 };
 
 /* ---- clone ---- */
+
+static td_inner *clone_inner(const td_meta *in, int nin, const td_attrs *a,
+                             td_inner_args *args) {
+    (void)nin, (void)a, (void)args;
+    return td_convert_inner(in[0].dtype, in[0].dtype);
+}
 
 TD_OP(clone) = {
     .name = "clone",
@@ -50,9 +56,9 @@ TD_OP(clone) = {
            "  x:sum():item()  --> 3.0",
     .nin = 1,
     .nout = 1,
-    .flags = TD_OP_METHOD,
+    .flags = TD_OP_METHOD | TD_OP_ELEMENTWISE,
     .shape = td_shape_same,
-    .kernel = copy_kernel,
+    .inner = clone_inner,
     .grad = pass_grad,
 };
 

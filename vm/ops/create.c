@@ -1,6 +1,8 @@
 /* Tensors made from numbers: full, arange, linspace, eye. */
 #include <math.h>
+#include <string.h>
 
+#include "runtime/kernels/convert.h"
 #include "vm/op.h"
 
 /* ---- full ---- */
@@ -15,14 +17,12 @@ static int full_shape(const td_meta *in, int nin, td_attrs *a, td_meta *out,
     return 0;
 }
 
-static int full_kernel(td_tensor *const *in, int nin, const td_attrs *a,
-                       td_tensor *const *out, td_err *err) {
+static td_inner *full_inner(const td_meta *in, int nin, const td_attrs *a,
+                            td_inner_args *args) {
     (void)in, (void)nin;
-    td_tensor *one = td_tensor_from_f64(out[0]->dtype, a->v[1].f, err);
-    if (one == NULL) return TD_E_MEMORY;
-    td_tensor_copy(out[0], one);
-    td_tensor_unref(&one);
-    return 0;
+    td_dtype t = (td_dtype)a->v[2].i;
+    td_store_f64(t, args->words, a->v[1].f);
+    return td_fill_inner(td_dtype_bytes(t));
 }
 
 TD_OP(full) = {
@@ -34,12 +34,12 @@ TD_OP(full) = {
            "  tide.full({2, 3}, 7):sum():item()  --> 42.0",
     .nin = 0,
     .nout = 1,
-    .flags = TD_OP_CREATE | TD_OP_FUNCTION,
+    .flags = TD_OP_CREATE | TD_OP_FUNCTION | TD_OP_ELEMENTWISE,
     .attr = {{.name = "sizes", .kind = TD_ATTR_SIZES, .required = true},
              {.name = "value", .kind = TD_ATTR_FLOAT, .required = true},
              {.name = "dtype", .kind = TD_ATTR_DTYPE, .preset = TD_F32}},
     .shape = full_shape,
-    .kernel = full_kernel,
+    .inner = full_inner,
 };
 
 /* ---- arange ---- */
@@ -156,11 +156,9 @@ static int eye_shape(const td_meta *in, int nin, td_attrs *a, td_meta *out, td_e
 
 static int eye_kernel(td_tensor *const *in, int nin, const td_attrs *a,
                       td_tensor *const *out, td_err *err) {
-    (void)in, (void)nin, (void)a;
-    td_tensor *zero = td_tensor_from_i64(out[0]->dtype, 0, err);
-    if (zero == NULL) return TD_E_MEMORY;
-    td_tensor_copy(out[0], zero);
-    td_tensor_unref(&zero);
+    (void)in, (void)nin, (void)a, (void)err;
+    memset(td_tensor_data(out[0]), 0,
+           (size_t)td_tensor_numel(out[0]) * td_dtype_bytes(out[0]->dtype));
     for (int64_t i = 0; i < out[0]->shape.dim[0] && i < out[0]->shape.dim[1]; i++)
         td_store_i64(out[0]->dtype, td_tensor_at(out[0], (int64_t[]){i, i}), 1);
     return 0;

@@ -14,7 +14,7 @@ static int exp_grad(td_grad *g) {
     return 0;
 }
 
-UNARY_RULES(exp, TD_UNARY_EXP)
+TD_UNARY(exp, TD_UNARY_EXP)
 TD_OP(exp) = {
     .name = "exp",
     .doc = "The exponential of each element, e^x.\n\n"
@@ -30,7 +30,7 @@ static int log_grad(td_grad *g) {
     return 0;
 }
 
-UNARY_RULES(log, TD_UNARY_LOG)
+TD_UNARY(log, TD_UNARY_LOG)
 TD_OP(log) = {
     .name = "log",
     .doc = "The natural logarithm of each element; NaN below 0.\n\n"
@@ -46,7 +46,7 @@ static int sqrt_grad(td_grad *g) {
     return 0;
 }
 
-UNARY_RULES(sqrt, TD_UNARY_SQRT)
+TD_UNARY(sqrt, TD_UNARY_SQRT)
 TD_OP(sqrt) = {
     .name = "sqrt",
     .doc = "The square root of each element; NaN below 0.\n\n"
@@ -63,7 +63,7 @@ static int rsqrt_grad(td_grad *g) {
     return 0;
 }
 
-UNARY_RULES(rsqrt, TD_UNARY_RSQRT)
+TD_UNARY(rsqrt, TD_UNARY_RSQRT)
 TD_OP(rsqrt) = {
     .name = "rsqrt",
     .doc = "One over the square root of each element.\n\n"
@@ -79,7 +79,7 @@ static int reciprocal_grad(td_grad *g) {
     return 0;
 }
 
-UNARY_RULES(reciprocal, TD_UNARY_RECIPROCAL)
+TD_UNARY(reciprocal, TD_UNARY_RECIPROCAL)
 TD_OP(reciprocal) = {
     .name = "reciprocal",
     .doc = "One over each element.\n\n"
@@ -96,7 +96,7 @@ static int tanh_grad(td_grad *g) {
     return 0;
 }
 
-UNARY_RULES(tanh, TD_UNARY_TANH)
+TD_UNARY(tanh, TD_UNARY_TANH)
 TD_OP(tanh) = {
     .name = "tanh",
     .doc = "The hyperbolic tangent of each element.\n\n"
@@ -113,7 +113,7 @@ static int sigmoid_grad(td_grad *g) {
     return 0;
 }
 
-UNARY_RULES(sigmoid, TD_UNARY_SIGMOID)
+TD_UNARY(sigmoid, TD_UNARY_SIGMOID)
 TD_OP(sigmoid) = {
     .name = "sigmoid",
     .doc = "The logistic function of each element, 1 / (1 + e^-x).\n\n"
@@ -129,7 +129,7 @@ static int sin_grad(td_grad *g) {
     return 0;
 }
 
-UNARY_RULES(sin, TD_UNARY_SIN)
+TD_UNARY(sin, TD_UNARY_SIN)
 TD_OP(sin) = {
     .name = "sin",
     .doc = "The sine of each element, in radians.\n\n"
@@ -145,7 +145,7 @@ static int cos_grad(td_grad *g) {
     return 0;
 }
 
-UNARY_RULES(cos, TD_UNARY_COS)
+TD_UNARY(cos, TD_UNARY_COS)
 TD_OP(cos) = {
     .name = "cos",
     .doc = "The cosine of each element, in radians.\n\n"
@@ -162,7 +162,7 @@ static int erf_grad(td_grad *g) {
     return 0;
 }
 
-UNARY_RULES(erf, TD_UNARY_ERF)
+TD_UNARY(erf, TD_UNARY_ERF)
 TD_OP(erf) = {
     .name = "erf",
     .doc = "The error function of each element, 2 / sqrt(pi) times the integral of "
@@ -179,7 +179,7 @@ static int log1p_grad(td_grad *g) {
     return 0;
 }
 
-UNARY_RULES(log1p, TD_UNARY_LOG1P)
+TD_UNARY(log1p, TD_UNARY_LOG1P)
 TD_OP(log1p) = {
     .name = "log1p",
     .doc = "The logarithm of 1 + x, exact for small x.\n\n"
@@ -195,7 +195,7 @@ static int expm1_grad(td_grad *g) {
     return 0;
 }
 
-UNARY_RULES(expm1, TD_UNARY_EXPM1)
+TD_UNARY(expm1, TD_UNARY_EXPM1)
 TD_OP(expm1) = {
     .name = "expm1",
     .doc = "The exponential minus 1, e^x - 1, exact for small x.\n\n"
@@ -211,7 +211,7 @@ static int softplus_grad(td_grad *g) {
     return 0;
 }
 
-UNARY_RULES(softplus, TD_UNARY_SOFTPLUS)
+TD_UNARY(softplus, TD_UNARY_SOFTPLUS)
 TD_OP(softplus) = {
     .name = "softplus",
     .doc = "The smooth rectifier of each element, ln(1 + e^x).\n\n"

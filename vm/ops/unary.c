@@ -1,5 +1,7 @@
 /* Functions of one tensor, element by element: numbers, rounding and questions. Those that come from
  * analysis stand in math.c. */
+#include <string.h>
+
 #include "vm/ops/unary.h"
 
 TD_OP_USE(gt);
@@ -18,7 +20,7 @@ static int neg_grad(td_grad *g) {
     return 0;
 }
 
-UNARY_RULES(neg, TD_UNARY_NEG)
+TD_UNARY(neg, TD_UNARY_NEG)
 TD_OP(neg) = {
     .name = "neg",
     .doc = "The negative of each element, -x.\n\n"
@@ -33,7 +35,7 @@ static int abs_grad(td_grad *g) {
     return 0;
 }
 
-UNARY_RULES(abs, TD_UNARY_ABS)
+TD_UNARY(abs, TD_UNARY_ABS)
 TD_OP(abs) = {
     .name = "abs",
     .doc = "The absolute value of each element.\n\n"
@@ -43,7 +45,7 @@ TD_OP(abs) = {
     .grad = abs_grad,
 };
 
-UNARY_RULES(sign, TD_UNARY_SIGN)
+TD_UNARY(sign, TD_UNARY_SIGN)
 TD_OP(sign) = {
     .name = "sign",
     .doc = "The sign of each element: -1, 0 or 1.\n\n"
@@ -52,7 +54,7 @@ TD_OP(sign) = {
     .grad = flat_grad,
 };
 
-UNARY_RULES(floor, TD_UNARY_FLOOR)
+TD_UNARY(floor, TD_UNARY_FLOOR)
 TD_OP(floor) = {
     .name = "floor",
     .doc = "The largest whole number that is at most x, for each element.\n\n"
@@ -61,7 +63,7 @@ TD_OP(floor) = {
     .grad = flat_grad,
 };
 
-UNARY_RULES(ceil, TD_UNARY_CEIL)
+TD_UNARY(ceil, TD_UNARY_CEIL)
 TD_OP(ceil) = {
     .name = "ceil",
     .doc = "The smallest whole number that is at least x, for each element.\n\n"
@@ -70,7 +72,7 @@ TD_OP(ceil) = {
     .grad = flat_grad,
 };
 
-UNARY_RULES(round, TD_UNARY_ROUND)
+TD_UNARY(round, TD_UNARY_ROUND)
 TD_OP(round) = {
     .name = "round",
     .doc = "The nearest whole number to each element; halves go to the even one.\n\n"
@@ -79,7 +81,7 @@ TD_OP(round) = {
     .grad = flat_grad,
 };
 
-UNARY_RULES(trunc, TD_UNARY_TRUNC)
+TD_UNARY(trunc, TD_UNARY_TRUNC)
 TD_OP(trunc) = {
     .name = "trunc",
     .doc = "Each element without its fraction.\n\n"
@@ -94,7 +96,7 @@ static int square_grad(td_grad *g) {
     return 0;
 }
 
-UNARY_RULES(square, TD_UNARY_SQUARE)
+TD_UNARY(square, TD_UNARY_SQUARE)
 TD_OP(square) = {
     .name = "square",
     .doc = "The square of each element, x * x.\n\n"
@@ -112,7 +114,7 @@ static int relu_grad(td_grad *g) {
     return 0;
 }
 
-UNARY_RULES(relu, TD_UNARY_RELU)
+TD_UNARY(relu, TD_UNARY_RELU)
 TD_OP(relu) = {
     .name = "relu",
     .doc = "Each element, or 0 where it is negative: the rectifier (Nair and Hinton "
@@ -134,18 +136,16 @@ static int leaky_relu_grad(td_grad *g) {
     return 0;
 }
 
-static int leaky_relu_shape(const td_meta *in, int nin, td_attrs *a, td_meta *out,
-                            td_err *err) {
-    return td_shape_inner(td_unary_inner(TD_UNARY_LEAKY_RELU, in[0].dtype), in, nin, a,
-                          out, err);
+static void put_args(td_inner_args *to, const td_unary_args *from) {
+    _Static_assert(sizeof *from <= sizeof *to, "the numbers of a unary loop fit");
+    memcpy(to, from, sizeof *from);
 }
 
-static int leaky_relu_kernel(td_tensor *const *in, int nin, const td_attrs *a,
-                             td_tensor *const *out, td_err *err) {
-    (void)err;
-    td_unary_args args = {.slope = a->v[0].f};
-    return td_run_inner(td_unary_inner(TD_UNARY_LEAKY_RELU, in[0]->dtype), in, nin, out,
-                        &args);
+static td_inner *leaky_relu_inner(const td_meta *in, int nin, const td_attrs *a,
+                                  td_inner_args *args) {
+    (void)nin;
+    put_args(args, &(td_unary_args){.slope = a->v[0].f});
+    return td_unary_inner(TD_UNARY_LEAKY_RELU, in[0].dtype);
 }
 
 TD_OP(leaky_relu) = {
@@ -170,18 +170,18 @@ static int clamp_shape(const td_meta *in, int nin, td_attrs *a, td_meta *out,
         if (isnan(a->v[k].f))
             return td_fail(err, TD_E_VALUE, "clamp", "the %s is NaN",
                            k ? "maximum" : "minimum");
-    return td_shape_inner(td_unary_inner(TD_UNARY_CLAMP, in[0].dtype), in, nin, a, out,
-                          err);
+    return td_shape_same(in, nin, a, out, err);
 }
 
-static int clamp_kernel(td_tensor *const *in, int nin, const td_attrs *a,
-                        td_tensor *const *out, td_err *err) {
-    (void)err;
-    td_unary_args args = {.low = a->v[0].f, .high = a->v[1].f};
-    args.int_low = whole(ceil(args.low));
-    args.int_high = whole(floor(args.high));
-    return td_run_inner(td_unary_inner(TD_UNARY_CLAMP, in[0]->dtype), in, nin, out,
-                        &args);
+static td_inner *clamp_inner(const td_meta *in, int nin, const td_attrs *a,
+                             td_inner_args *args) {
+    (void)nin;
+    double low = a->v[0].f, high = a->v[1].f;
+    put_args(args, &(td_unary_args){.low = low,
+                                    .high = high,
+                                    .int_low = whole(ceil(low)),
+                                    .int_high = whole(floor(high))});
+    return td_unary_inner(TD_UNARY_CLAMP, in[0].dtype);
 }
 
 TD_OP_USE(ge);
@@ -204,7 +204,11 @@ TD_OP(clamp) = {
            "  min  lower bound; none\n"
            "  max  upper bound; none\n\n"
            "  tide.tensor{-5, 0.5, 5}:clamp(0, 1):sum():item()  --> 1.5",
-    UNARY_OP(clamp, 0),
+    .nin = 1,
+    .nout = 1,
+    .flags = UNARY_FLAGS,
+    .shape = clamp_shape,
+    .inner = clamp_inner,
     .attr = {{.name = "min", .kind = TD_ATTR_FLOAT, .preset = -(double)INFINITY},
              {.name = "max", .kind = TD_ATTR_FLOAT, .preset = (double)INFINITY}},
     .save = TD_SAVE_IN(0),
@@ -214,7 +218,7 @@ TD_OP(clamp) = {
 /* ---- questions ---- */
 
 #define QUESTION(id, KIND, what, example)                                                \
-    UNARY_KERNEL(id, KIND)                                                               \
+    TD_UNARY(id, KIND)                                                                   \
     static int id##_question(const td_meta *in, int nin, td_attrs *a, td_meta *out,      \
                              td_err *err) {                                              \
         int rc = td_shape_same(in, nin, a, out, err);                                    \
@@ -228,7 +232,7 @@ TD_OP(clamp) = {
         .nout = 1,                                                                       \
         .flags = UNARY_FLAGS,                                                            \
         .shape = id##_question,                                                          \
-        .kernel = id##_kernel,                                                           \
+        .inner = id##_inner,                                                             \
     }
 
 QUESTION(isnan, TD_UNARY_ISNAN, "Where an element is not a number.",

@@ -1,5 +1,9 @@
-/* Conversions between all dtypes. */
+/* Copies, conversions between all dtypes, and fills, compiled once for each processor level. */
 #include "runtime/kernels/convert.h"
+
+#include <string.h>
+
+#include "runtime/cpu.h"
 
 /* Without its fraction; what does not fit is INT64_MIN, as the processor has it. */
 static inline int64_t whole(double v) {
@@ -28,7 +32,8 @@ static inline int64_t whole(double v) {
         }                                                                                \
     }
 
-/* From S, stored as T, whose value is `value`, to everything; WHOLE makes an integer of it. */
+/* From S, stored as T, whose value is `value`, to everything; WHOLE makes an integer of it. (What the
+ * macro makes from S to S itself is never picked: that is a copy.) */
 #define FROM(S, T, value, WHOLE)                                                         \
     LOOP(S##_f64, T, double, value)                                                      \
     LOOP(S##_f32, T, float, value)                                                       \
@@ -49,15 +54,57 @@ FROM(i32, int32_t, x, AS_IT_IS)
 FROM(u8, uint8_t, x, AS_IT_IS)
 FROM(bool, uint8_t, x != 0, AS_IT_IS)
 
+/* ---- copies and fills ---- */
+
+#define COPY(bytes, type)                                                                \
+    static void copy_##bytes(int64_t n, char *const *ptr, const int64_t *stride,         \
+                             const void *ctx) {                                          \
+        (void)ctx;                                                                       \
+        char *d = ptr[0];                                                                \
+        const char *s = ptr[1];                                                          \
+        if (stride[0] == (bytes) && stride[1] == (bytes)) {                              \
+            memmove(d, s, (size_t)n *(bytes));                                           \
+            return;                                                                      \
+        }                                                                                \
+        if (stride[0] == (bytes) && stride[1] == 0) {                                    \
+            fill_##bytes(n, ptr, stride, s);                                             \
+            return;                                                                      \
+        }                                                                                \
+        for (int64_t i = 0; i < n; i++, d += stride[0], s += stride[1])                  \
+            *(type *)d = *(const type *)s;                                               \
+    }
+#define FILL(bytes, type)                                                                \
+    static void fill_##bytes(int64_t n, char *const *ptr, const int64_t *stride,         \
+                             const void *ctx) {                                          \
+        const type x = *(const type *)ctx;                                               \
+        char *o = ptr[0];                                                                \
+        if (stride[0] == (bytes)) {                                                      \
+            type *flat = (type *)o;                                                      \
+            for (int64_t i = 0; i < n; i++) flat[i] = x;                                 \
+            return;                                                                      \
+        }                                                                                \
+        for (int64_t i = 0; i < n; i++, o += stride[0]) *(type *)o = x;                  \
+    }
+#define SIZED(bytes, type) FILL(bytes, type) COPY(bytes, type)
+SIZED(1, uint8_t)
+SIZED(2, uint16_t)
+SIZED(4, uint32_t)
+SIZED(8, uint64_t)
+
+extern const td_fill_table TD_LEVELED(td_copy_table), TD_LEVELED(td_fill_table);
+const td_fill_table TD_LEVELED(td_copy_table) = {
+    [1] = copy_1, [2] = copy_2, [4] = copy_4, [8] = copy_8};
+const td_fill_table TD_LEVELED(td_fill_table) = {
+    [1] = fill_1, [2] = fill_2, [4] = fill_4, [8] = fill_8};
+
 #define ROW(S)                                                                           \
     {                                                                                    \
         [TD_F64] = S##_f64, [TD_F32] = S##_f32, [TD_F16] = S##_f16,                      \
         [TD_BF16] = S##_bf16, [TD_I64] = S##_i64, [TD_I32] = S##_i32, [TD_U8] = S##_u8,  \
         [TD_BOOL] = S##_bool                                                             \
     }
-static td_inner *const table[TD_DTYPE_COUNT][TD_DTYPE_COUNT] = {
+extern const td_convert_table TD_LEVELED(td_convert_table);
+const td_convert_table TD_LEVELED(td_convert_table) = {
     [TD_F64] = ROW(f64), [TD_F32] = ROW(f32), [TD_F16] = ROW(f16), [TD_BF16] = ROW(bf16),
     [TD_I64] = ROW(i64), [TD_I32] = ROW(i32), [TD_U8] = ROW(u8),   [TD_BOOL] = ROW(bool),
 };
-
-td_inner *td_convert_inner(td_dtype to, td_dtype from) { return table[from][to]; }
