@@ -7,7 +7,7 @@ static void put_element(td_text *t, const td_tensor *x, int64_t i) {
     const char *p =
         (const char *)td_tensor_data(x) + (size_t)i * td_dtype_bytes(x->dtype);
     if (td_dtype_is_float(x->dtype))
-        td_text_put(t, "%.9g", td_load_f64(x->dtype, p));
+        td_text_put_float(t, x->dtype, td_load_f64(x->dtype, p));
     else
         td_text_put(t, "%lld", (long long)td_load_i64(x->dtype, p));
 }

@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/mem.h"
@@ -45,6 +46,18 @@ void td_text_pad(td_text *t, size_t start, size_t column) {
     t->data[t->size] = 0;
 }
 
+void td_text_put_float(td_text *t, td_dtype dtype, double v) {
+    char digits[40];
+    for (int n = 1; n <= 17; n++) {
+        uint64_t bits[2] = {0};
+        snprintf(digits, sizeof digits, "%.*g", n, v);
+        td_store_f64(dtype, &bits[0], v);
+        td_store_f64(dtype, &bits[1], strtod(digits, NULL));
+        if (bits[0] == bits[1] || v != v) break;
+    }
+    td_text_put(t, "%s", digits);
+}
+
 char *td_text_end(td_text *t) {
     if (t->size == 0) td_text_put(t, "%s", "");
     if (t->failed) {
@@ -85,7 +98,7 @@ static bool is_preset(const td_attr_spec *spec, const td_attr *a) {
 static void put_attr(td_text *t, const td_attr_spec *spec, const td_attr *a) {
     td_text_put(t, "%s=", spec->name);
     if (spec->kind == TD_ATTR_FLOAT) {
-        td_text_put(t, "%.9g", a->f);
+        td_text_put_float(t, TD_F64, a->f);
     } else if (!is_list(spec->kind)) {
         put_int(t, spec->kind, a->i);
     } else {
