@@ -8,6 +8,7 @@
 #include "runtime/mem.h"
 #include "vm/grad.h"
 #include "vm/order.h"
+#include "vm/trace.h"
 
 TD_OP_USE(cast);
 
@@ -84,7 +85,7 @@ static int number_fits(const td_op *op, const td_val *v, td_dtype t, td_err *err
 /* v in dtype t: v itself (another reference), a number converted, or a cast on the tape. */
 static td_val *in_dtype(const td_op *op, td_val *v, td_dtype t, td_err *err) {
     if (v->meta.dtype == t) return td_val_ref(v);
-    if (v->meta.weak) {
+    if (v->meta.weak && v->t) {
         if (number_fits(op, v, t, err)) return NULL;
         const void *p = v->t->storage->data;
         bool is_int = v->meta.dtype == TD_I64;
@@ -98,7 +99,9 @@ static td_val *in_dtype(const td_op *op, td_val *v, td_dtype t, td_err *err) {
     td_attrs a = {0};
     td_attr_set_i(&a, 0, TD_ATTR_DTYPE, t);
     td_val *w = NULL;
-    return td_apply(&td_op_cast, &v, 1, &a, &w, err) == 0 ? w : NULL;
+    if (td_apply(&td_op_cast, &v, 1, &a, &w, err)) return NULL;
+    w->meta.weak = v->meta.weak;
+    return w;
 }
 
 /* Fills in use[] with new references of inputs that are in the right dtypes. */
@@ -278,6 +281,7 @@ static int find_place(const td_op *op, td_val *const *in, int nin, td_place **pl
             return TD_E_LOCATION;
         }
         td_place *here = td_val_place(in[i]);
+        if (here && td_place_is_trace(here)) return td_trace_refuse(here, op->name, err);
         if (first == NULL) {
             first = in[i];
             *place = here;
@@ -367,13 +371,15 @@ static int apply_promoted(const td_op *op, td_val *const *in, int nin,
     td_attrs attrs = *given;
     td_meta out_meta[TD_OP_MAX_OUT];
     td_place *place = NULL;
-    int rc = find_place(op, in, nin, &place, err);
+    const bool traced = td_trace_current() != NULL;
+    int rc = traced ? 0 : find_place(op, in, nin, &place, err);
     if (rc == 0) rc = td_op_infer(op, meta, nin, &attrs, out_meta, err);
     if (meta != few) td_free(meta);
     if (rc) return rc;
     if ((op->flags & TD_OP_ASSIGN) && (rc = check_assign(op, in, err)) != 0) return rc;
-    rc = place ? run_away(place, op, in, nin, &attrs, out_meta, out, err)
-               : run_here(op, in, nin, &attrs, out_meta, out, err);
+    rc = traced  ? td_trace_apply(op, in, nin, &attrs, out_meta, out, err)
+         : place ? run_away(place, op, in, nin, &attrs, out_meta, out, err)
+                 : run_here(op, in, nin, &attrs, out_meta, out, err);
     if (rc == 0 && op->grad && !tape_off)
         rc = td_tape_record(op, in, nin, &attrs, out, err);
     return rc;
@@ -407,7 +413,10 @@ int td_apply_create(td_place *place, const td_op *op, const td_attrs *given, td_
     td_meta out_meta[TD_OP_MAX_OUT];
     int rc = td_op_infer(op, NULL, 0, &attrs, out_meta, err);
     if (rc) return rc;
-    rc = place ? run_away(place, op, NULL, 0, &attrs, out_meta, out, err)
-               : run_here(op, NULL, 0, &attrs, out_meta, out, err);
+    rc = td_trace_current() ? td_trace_apply(op, NULL, 0, &attrs, out_meta, out, err)
+         : place            ? run_away(place, op, NULL, 0, &attrs, out_meta, out, err)
+                            : run_here(op, NULL, 0, &attrs, out_meta, out, err);
+    if (rc)
+        for (int k = 0; k < op->nout; k++) td_val_unref(&out[k]);
     return named(op, rc, err);
 }

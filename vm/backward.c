@@ -4,6 +4,7 @@
 
 #include "runtime/mem.h"
 #include "vm/tape.h"
+#include "vm/trace.h"
 
 TD_OP_USE(add);
 TD_OP_USE(sub);
@@ -212,6 +213,7 @@ static int flow_into(td_val **sum, td_val *v, td_err *err) {
 
 /* A gradient of before, at another place than the new one (its leaf has moved meanwhile), goes there. */
 static int bring_along(td_val **old, const td_val *new, td_err *err) {
+    if (td_trace_current()) return 0;
     td_place *to = td_val_place(new);
     if (*old == NULL || to == NULL || td_val_place(*old) == to) return 0;
     td_tensor *t = td_val_tensor(*old, "backward", err);
@@ -324,7 +326,9 @@ static int visit(td_node *n, bool to_leaves, bool keep_graph, td_err *err) {
     catch_gradients(n);
     int rc = 0;
     if (n->op == NULL) {
-        if (to_leaves) rc = bring_along(&n->leaf->grad, n->gout[0], err);
+        if (to_leaves) rc = td_trace_grad(n->leaf, false, err);
+        if (to_leaves && rc == 0) rc = td_trace_grad(n->leaf, true, err);
+        if (to_leaves && rc == 0) rc = bring_along(&n->leaf->grad, n->gout[0], err);
         if (to_leaves && rc == 0) rc = flow_into_leaf(n->leaf, n->gout[0], err);
     } else if (goes_on(n)) {
         rc = n->spent && n->op->save ? spent_twice(err) : run_rule(n, err);
@@ -374,6 +378,12 @@ static int seed_of(td_val *y, td_val *seed, td_val **out, td_err *err) {
 }
 
 static int need_tape(const td_val *y, td_err *err) {
+    if (td_trace_current() && y->obj == NULL && y->node) {
+        td_fail(err, TD_E_STATE, "backward",
+                "the tensor was computed outside of the compiled function");
+        td_hint(err, "compute it inside, or call backward outside");
+        return TD_E_STATE;
+    }
     if (y->requires_grad) return 0;
     td_fail(err, TD_E_STATE, "backward",
             "nothing that this tensor came from requires a gradient");
@@ -465,6 +475,12 @@ int td_grad_of(td_val *y, td_val *seed, td_val *const *xs, int count, bool keep_
 
 td_val *td_val_detach(td_val *v, td_err *err) {
     td_val *d;
+    if (td_trace_current()) {
+        bool old = td_tape_set_off(true);
+        td_obj *obj = td_trace_object(v, "detach", err);
+        td_tape_set_off(old);
+        return obj ? td_val_away(td_obj_ref(obj), &v->meta, err) : NULL;
+    }
     if (v->t)
         d = td_val_new(td_tensor_ref(v->t), err);
     else if (v->obj)

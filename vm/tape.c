@@ -4,6 +4,7 @@
 #include "vm/tape.h"
 
 #include "runtime/mem.h"
+#include "vm/trace.h"
 
 static _Thread_local uint64_t last_seq;
 
@@ -76,7 +77,13 @@ td_node *td_tape_leaf(td_val *leaf, td_err *err) {
 
 static void save(td_saved *s, const td_val *v) {
     s->set = true;
-    if (v->t) {
+    td_obj *traced = NULL;
+    if (td_trace_current() && !(v->meta.weak && v->t))
+        traced = td_trace_object((td_val *)(uintptr_t)v, "backward", &(td_err){0});
+    if (traced) {
+        s->obj = td_obj_ref(traced);
+        s->version = traced->version->changes;
+    } else if (v->t) {
         s->t = td_tensor_ref(v->t);
         s->version = v->t->storage->version;
     } else if (v->obj) {

@@ -3,6 +3,7 @@
 
 #include "runtime/mem.h"
 #include "vm/grad.h"
+#include "vm/trace.h"
 
 /* Per thread, as the values are: each Lua state works in one thread. */
 static _Thread_local td_away_account account;
@@ -188,6 +189,10 @@ static void check_arrival(const td_meta *want, td_coming *c) {
 
 td_tensor *td_val_tensor(td_val *v, const char *call, td_err *err) {
     if (v->t) return v->t;
+    if (v->obj && td_place_is_trace(v->obj->place)) {
+        td_trace_refuse(v->obj->place, call, err);
+        return NULL;
+    }
     if (v->obj) {
         td_fail(err, TD_E_LOCATION, call, "the tensor is at %s", v->obj->place->name);
         td_hint(err, "bring it here with get() or copy()");
