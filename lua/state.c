@@ -9,6 +9,7 @@
 #include "lua/host.h"
 #include "runtime/clock.h"
 #include "runtime/mem.h"
+#include "runtime/pool.h"
 
 static const char hooks_key = 0;
 
@@ -156,12 +157,21 @@ static void set_hook_caller(lua_State *L, const char *name) { /* [-0, +0, m] */
     lua_setfield(L, -2, name);
 }
 
-/* data_bytes(): bytes of tensor data alive here, the most there were, objects alive at places. */
-static int core_data_bytes(lua_State *L) { /* [-0, +3, -] */
+/* threads(n): how many threads the pool works on; n, 1 to 256, sets it, nil does not. */
+static int core_threads(lua_State *L) { /* [-0, +1, -] */
+    if (lua_isinteger(L, 1)) td_pool_set_threads((int)lua_tointeger(L, 1));
+    lua_pushinteger(L, td_pool_threads());
+    return 1;
+}
+
+/* data_bytes(): bytes of tensor data alive here, the most there were, objects alive at places, and bytes ever
+ * handed out. */
+static int core_data_bytes(lua_State *L) { /* [-0, +4, -] */
     lua_pushinteger(L, (lua_Integer)td_data_live_bytes());
     lua_pushinteger(L, (lua_Integer)td_data_peak_bytes());
     lua_pushinteger(L, (lua_Integer)td_away().live_objects);
-    return 3;
+    lua_pushinteger(L, (lua_Integer)td_data_total_bytes());
+    return 4;
 }
 
 /* ---- the state ---- */
@@ -178,6 +188,7 @@ static void push_core(lua_State *L) {
                                          {"embedded_names", core_embedded_names},
                                          {"hook", core_hook},
                                          {"data_bytes", core_data_bytes},
+                                         {"threads", core_threads},
                                          {NULL, NULL}};
     luaL_newlib(L, functions);
     set_hook_caller(L, "help");

@@ -24,6 +24,7 @@ local parts = {
   {"tide.files"},
   {"tide.plot"},
   {"tide.progress"},
+  {"tide.threads"},
   {"tide.help"},
 }
 

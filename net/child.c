@@ -15,6 +15,7 @@
 
 #include "runtime/clock.h"
 #include "runtime/mem.h"
+#include "runtime/pool.h"
 
 /* How often the link is asked for what its clock makes due: shortly after traffic, */
 #define BUSY_MS 100
@@ -53,6 +54,7 @@ bool td_child_enter(int pipe, const td_child_plan *plan) {
     size_t limit;
     if (!td_add_size(td_data_live_bytes(), plan->memory_bytes, &limit)) limit = SIZE_MAX;
     td_data_set_limit(limit);
+    td_pool_set_threads(plan->threads);
     return well;
 }
 

@@ -20,6 +20,7 @@ typedef enum td_child_exit {
 typedef struct td_child_plan {
     const td_host_config *host;
     uint64_t memory_bytes; /* of tensors, beyond those of the data sets */
+    int threads;           /* that it computes on */
 } td_child_plan;
 
 /* The one place where a fresh process gives up what it does not need: the pipe becomes TD_CHILD_FD, standard

@@ -22,7 +22,8 @@ const char td_worker_help[] =
     "\"open\",\n"
     "                      tags = {\"#patients\"}, description = \"visits of 2025\"},\n"
     "    },\n"
-    "    limits = {memory = \"2G\", seconds = 600, sessions = 16, lease = 60},\n"
+    "    limits = {memory = \"2G\", seconds = 600, sessions = 16, lease = 60, threads = "
+    "1},\n"
     "  }\n"
     "\n"
     "datasets: .csv .npy .npz .safetensors or IDX files, read at the start; target names "
@@ -35,7 +36,8 @@ const char td_worker_help[] =
     "limits: memory of one session's tensors; seconds that one batch of operations may "
     "take;\n"
     "sessions at a time; lease: seconds of silence after which a session's objects are "
-    "freed.\n"
+    "freed;\n"
+    "threads: processors that one session computes on.\n"
     "At this stage a worker listens on loopback alone.";
 
 int td_command_worker(int argc, char **argv) {

@@ -210,14 +210,16 @@ static void take_user_any(td_section *s, const char *file, void *out) {
 }
 
 static void take_limits(td_section *s, td_worker_config *c) {
-    static const char *const fields[] = {"memory",        "seconds", "result", "sessions",
-                                         "user_sessions", "lease",   NULL};
+    static const char *const fields[] = {
+        "memory",        "seconds", "result",  "sessions",
+        "user_sessions", "lease",   "threads", NULL};
     int64_t lease = 60;
     uint64_t result = (uint64_t)200
                       << 20; /* of a plan's result: read, plans do not run yet */
     c->memory_bytes = (uint64_t)2 << 30;
     c->seconds = 600;
     c->sessions = 16;
+    c->threads = 1;
     if (td_section_enter(s, "limits", false)) {
         td_section inner = {
             .L = s->L, .file = s->file, .prefix = "limits.", .err = s->err};
@@ -228,6 +230,7 @@ static void take_limits(td_section *s, td_worker_config *c) {
         td_section_count(&inner, "sessions", 1, 1000, &c->sessions);
         td_section_count(&inner, "user_sessions", 1, 1000, &c->user_sessions);
         td_section_count(&inner, "lease", 20, 30 * 86400, &lease);
+        td_section_count(&inner, "threads", 1, 256, &c->threads);
         s->failed = inner.failed;
         lua_pop(s->L, 1);
     }

@@ -41,6 +41,7 @@ typedef struct td_worker_config {
     uint64_t letter_bytes;           /* one batch with what it brings */
     int64_t seconds;                 /* one batch may run so long */
     int64_t sessions, user_sessions; /* at a time: of all users, of each */
+    int64_t threads;                 /* that one session computes on */
     /* a client that is silent for so long is gone, and so are its objects */
     int64_t lease_ms;
 } td_worker_config;

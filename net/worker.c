@@ -68,7 +68,9 @@ int td_worker_run(const td_worker_config *config, FILE *ready, td_err *err) {
                            .sets = data.set,
                            .set_count = data.count};
     snprintf(host.name, sizeof host.name, "%s", config->name);
-    td_child_plan plan = {.host = &host, .memory_bytes = config->memory_bytes};
+    td_child_plan plan = {.host = &host,
+                          .memory_bytes = config->memory_bytes,
+                          .threads = (int)config->threads};
     rc = td_template_start(&template, &plan, err);
     td_datasets_clear(&data); /* the template has them */
     if (rc) return rc;

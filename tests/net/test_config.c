@@ -58,7 +58,7 @@ static void whole(void **state) {
              "  users = {carol = {key = 'carol.pub', role = 'scientist'}, dave = {key = "
              "'dave.pub'}},\n"
              "  limits = {memory = '1.5G', seconds = 60, result = '200M', sessions = 8, "
-             "lease = 30}}\n",
+             "lease = 30, threads = 2}}\n",
              &c, &err);
     assert_string_equal(err.msg, "");
     assert_int_equal(rc, 0);
@@ -89,6 +89,7 @@ static void whole(void **state) {
     assert_int_equal(c.sessions, 8);
     assert_int_equal(c.user_sessions, 7); /* one place is left for dave */
     assert_int_equal(c.lease_ms, 30000);
+    assert_int_equal(c.threads, 2);
     td_worker_config_clear(&c);
 }
 
@@ -117,6 +118,8 @@ static void refusals(void **state) {
          "bob.lua: limits.memory: a size such as \"200M\" is wanted, got 2GG"},
         {BEGIN "limits = {memory = 5}}",
          "bob.lua: limits.memory: 5 bytes are not from 1048576 to 70368744177664"},
+        {BEGIN "limits = {threads = 0}}",
+         "bob.lua: limits.threads: 0 is not from 1 to 256"},
         {BEGIN "limits = {seconds = 1.5}}",
          "bob.lua: limits.seconds: a whole number is wanted, got a number"},
         {BEGIN "limits = {sessions = 0}}",
