@@ -1,12 +1,41 @@
-/* What product.c asks of product_simd.c: the loops of one product, compiled for each processor level. */
+/* What product.c asks of product_simd.c: a product in the form that its loops take. The lanes of a vector
+ * run along j, so b lies by rows (or was packed so); a and c lie anyhow. */
 #ifndef TD_PRODUCT_LOOPS_H
 #define TD_PRODUCT_LOOPS_H
 
 #include "runtime/kernels/product.h"
 
+#define TD_PART_WIDEST 4 /* vectors side by side in a tile */
+
+/* A panel is `width` vectors of columns. Strides are in elements. */
+typedef struct td_part {
+    int64_t m, n, k, segments;
+    const void *a;
+    int64_t a_row, a_col, a_seg;
+    const void *b;
+    int64_t b_row, b_seg, b_panel; /* b_panel: from one panel to the next */
+    void *c;
+    int64_t c_row, c_col;
+    const void *
+        bias; /* NULL, or bias[i * bias_row + j * bias_col]: one of them is 0, the other 1 */
+    int64_t bias_row, bias_col;
+    int width;
+    bool
+        rows_first; /* all panels for a few rows, then the next rows; else the other way round */
+    bool add, relu;
+} td_part;
+
 typedef struct td_product_loops {
-    void (*f32)(const td_product *p); /* any strides; one thread, no scratch */
-    void (*f64)(const td_product *p);
+    int lanes;                       /* numbers in a vector */
+    int tallest[TD_PART_WIDEST + 1]; /* [width]: rows of the largest tile */
+    void (*run)(const td_part *p);
 } td_product_loops;
+
+typedef struct td_product_level {
+    td_product_loops f32, f64;
+} td_product_level;
+
+/* td_product_run at a level of the caller's choice. */
+int td_product_run_at(const td_product_level *level, const td_product *p, td_err *err);
 
 #endif

@@ -1,50 +1,46 @@
-/* The loops of products, compiled once for each processor level. */
+/* The loops of products, compiled once for each processor level: which tiles there are. A tile's sums, one
+ * row of b and one number of a fill the registers. */
 #include "runtime/cpu.h"
 #include "runtime/kernels/product_loops.h"
+#include "runtime/kernels/product_vector.h"
 
-#if defined(__FMA__)
-#define CHAIN_f32(a, b, c) __builtin_fmaf(a, b, c)
-#define CHAIN_f64(a, b, c) __builtin_fma(a, b, c)
-#else
-#define CHAIN_f32(a, b, c) ((c) + (a) * (b))
-#define CHAIN_f64(a, b, c) ((c) + (a) * (b))
+#define ROWS_4(X, w) X(1, w) X(2, w) X(3, w) X(4, w)
+#define ROWS_6(X, w) ROWS_4(X, w) X(5, w) X(6, w)
+#define ROWS_9(X, w) ROWS_6(X, w) X(7, w) X(8, w) X(9, w)
+#define ROWS_12(X, w) ROWS_9(X, w) X(10, w) X(11, w) X(12, w)
+#define ROWS_14(X, w) ROWS_12(X, w) X(13, w) X(14, w)
+
+#if defined(__AVX512F__) /* 32 registers */
+#define TALLEST 14
+#define TILES(X) ROWS_14(X, 1) ROWS_14(X, 2) ROWS_9(X, 3) ROWS_6(X, 4)
+#define HEIGHTS                                                                          \
+    { 0, 14, 14, 9, 6 }
+#elif defined(__AVX2__) /* 16 */
+#define TALLEST 12
+#define TILES(X) ROWS_12(X, 1) ROWS_6(X, 2) ROWS_4(X, 3) X(1, 4) X(2, 4)
+#define HEIGHTS                                                                          \
+    { 0, 12, 6, 4, 2 }
+#else /* 16, and one holds a product before it is added */
+#define TALLEST 9
+#define TILES(X) ROWS_9(X, 1) ROWS_4(X, 2) X(1, 3) X(2, 3) X(3, 3) X(1, 4) X(2, 4)
+#define HEIGHTS                                                                          \
+    { 0, 9, 4, 3, 2 }
 #endif
 
-#define WIDE 64
+static const int tallest_f32[TD_PART_WIDEST + 1] = HEIGHTS;
+static const int tallest_f64[TD_PART_WIDEST + 1] = HEIGHTS;
 
-/* A row of c at a time, WIDE columns of it. */
-#define PRODUCT(S, T)                                                                    \
-    static void product_##S(const td_product *p) {                                       \
-        const T *bias = p->bias;                                                         \
-        T acc[WIDE] = {0};                                                               \
-        for (int64_t i = 0; i < p->m; i++)                                               \
-            for (int64_t from = 0; from < p->n; from += WIDE) {                          \
-                int64_t n = p->n - from < WIDE ? p->n - from : WIDE;                     \
-                T *c = (T *)p->c + i * p->c_row + from * p->c_col;                       \
-                for (int64_t j = 0; j < n; j++) acc[j] = p->add ? c[j * p->c_col] : 0;   \
-                for (int64_t s = 0; s < p->segments; s++)                                \
-                    for (int64_t q = 0; q < p->k; q++) {                                 \
-                        const T a =                                                      \
-                            ((const T *)                                                 \
-                                 p->a)[i * p->a_row + s * p->a_seg + q * p->a_col];      \
-                        const T *b = (const T *)p->b + s * p->b_seg + q * p->b_row +     \
-                                     from * p->b_col;                                    \
-                        if (p->b_col == 1)                                               \
-                            TD_VECTOR for (int64_t j = 0; j < n; j++) acc[j] =           \
-                                CHAIN_##S(a, b[j], acc[j]);                              \
-                        else                                                             \
-                            for (int64_t j = 0; j < n; j++)                              \
-                                acc[j] = CHAIN_##S(a, b[j * p->b_col], acc[j]);          \
-                    }                                                                    \
-                if (bias)                                                                \
-                    for (int64_t j = 0; j < n; j++) acc[j] += bias[from + j];            \
-                if (p->relu)                                                             \
-                    for (int64_t j = 0; j < n; j++) acc[j] = acc[j] <= 0 ? 0 : acc[j];   \
-                for (int64_t j = 0; j < n; j++) c[j * p->c_col] = acc[j];                \
-            }                                                                            \
-    }
-PRODUCT(f32, float)
-PRODUCT(f64, double)
+#define S f32
+#define REAL float
+#include "runtime/kernels/product_tile.h"
+#undef S
+#undef REAL
+#define S f64
+#define REAL double
+#include "runtime/kernels/product_tile.h"
 
-extern const td_product_loops TD_LEVELED(td_product_loops);
-const td_product_loops TD_LEVELED(td_product_loops) = {product_f32, product_f64};
+extern const td_product_level TD_LEVELED(td_product_level);
+const td_product_level TD_LEVELED(td_product_level) = {
+    .f32 = {VECTOR_BYTES / 4, HEIGHTS, run_f32},
+    .f64 = {VECTOR_BYTES / 8, HEIGHTS, run_f64},
+};
