@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "runtime/kernels/convert.h"
+#include "runtime/kernels/product.h"
 #include "runtime/loop.h"
 #include "runtime/mem.h"
 
@@ -244,7 +245,29 @@ td_tensor *td_tensor_contiguous(td_tensor *x, td_err *err) {
     return copy;
 }
 
+/* Images from one order to the other; false when it is not that. */
+static bool copy_turned(td_tensor *dst, const td_tensor *src) {
+    size_t each = td_dtype_bytes(src->dtype);
+    if (dst->dtype != src->dtype || !td_shape_equal(&dst->shape, &src->shape) ||
+        (each != 4 && each != 8) ||
+        (td_tensor_is_contiguous(dst) && td_tensor_is_contiguous(src)))
+        return false;
+    bool to_channels = td_tensor_is_channels_last(dst) && td_tensor_is_contiguous(src);
+    if (!to_channels &&
+        !(td_tensor_is_channels_last(src) && td_tensor_is_contiguous(dst)))
+        return false;
+    int64_t channels = src->shape.dim[1], pixels = src->shape.dim[2] * src->shape.dim[3];
+    int64_t rows = to_channels ? channels : pixels, cols = to_channels ? pixels : channels;
+    char *to = td_tensor_data(dst);
+    const char *from = td_tensor_data(src);
+    size_t image = (size_t)(rows * cols) * each;
+    for (int64_t i = 0; i < src->shape.dim[0]; i++, to += image, from += image)
+        td_transpose(each, rows, cols, from, cols, to, rows);
+    return true;
+}
+
 void td_tensor_copy(td_tensor *dst, const td_tensor *src) {
+    if (copy_turned(dst, src)) return;
     td_loop loop;
     td_tensor *operand[2] = {dst, (td_tensor *)src};
     td_loop_init(&loop, &dst->shape, operand, 2);

@@ -3,11 +3,12 @@
  *
  *     <u, conv2d(x, w)> = <conv2d_input(u, w), x> = <conv2d_weight(u, x), w>
  */
-#include "runtime/kernels/conv.h"
-
 #include <stdio.h>
 #include <string.h>
 
+#include "runtime/dense.h"
+#include "runtime/kernels/conv.h"
+#include "runtime/scratch.h"
 #include "vm/grad.h"
 
 TD_OP_USE(conv2d);
@@ -140,26 +141,68 @@ static int check_gradient(const char *call, const td_shape *got, const td_shape 
 
 /* ---- kernels ---- */
 
-typedef int conv_run(const td_conv *v, td_dtype t, const void *a, const void *b, void *y,
-                     td_err *err);
-
-/* The three kernels are alike: two contiguous inputs, zeros when there is nothing to sum. */
-static int run_contiguous(conv_run *run, const td_conv *v, td_tensor *const *in,
-                          td_tensor *y, td_err *err) {
-    if (is_empty(v)) {
-        memset(td_tensor_data(y), 0,
-               (size_t)td_tensor_numel(y) * td_dtype_bytes(y->dtype));
+/* Where a result goes: into y itself, or into scratch from which write_out takes it. */
+static int write_to(td_dense *d, td_tensor *y, td_order order, td_err *err) {
+    *d = (td_dense){.data = td_tensor_data(y)};
+    if (order == TD_ORDER_ROWS ? td_tensor_is_contiguous(y)
+                               : td_tensor_is_channels_last(y))
         return 0;
-    }
-    td_tensor *a = td_tensor_contiguous(in[0], err),
-              *b = td_tensor_contiguous(in[1], err);
-    int rc = TD_E_MEMORY;
-    if (a && b)
-        rc = run(v, y->dtype, td_tensor_data(a), td_tensor_data(b), td_tensor_data(y),
-                 err);
-    td_tensor_unref(&a);
-    td_tensor_unref(&b);
+    d->scratch =
+        td_scratch_take((size_t)td_tensor_numel(y) * td_dtype_bytes(y->dtype), err);
+    d->data = d->scratch;
+    return d->scratch ? 0 : TD_E_MEMORY;
+}
+
+static void write_out(const td_dense *d, td_tensor *y, td_order order) {
+    if (d->scratch == NULL) return;
+    td_storage memory = {.data = d->scratch};
+    td_tensor from = {.dtype = y->dtype, .shape = y->shape, .storage = &memory};
+    td_shape_strides_in(&y->shape, order, from.stride);
+    td_tensor_copy(y, &from);
+}
+
+/* Images from images and filters: conv2d and conv2d_input. */
+static int run_images(const td_conv *v, td_conv_way way, td_tensor *const *in,
+                      td_tensor *y, td_err *err) {
+    td_dense images = {0}, weight = {0}, result = {0};
+    void *filters = NULL;
+    size_t bytes;
+    int rc = td_conv_filters_bytes(v, y->dtype, way, &bytes, err);
+    if (rc == 0) rc = td_dense_take(&images, in[0], TD_ORDER_CHANNELS, err);
+    if (rc == 0) rc = td_dense_take(&weight, in[1], TD_ORDER_ROWS, err);
+    if (rc == 0) rc = write_to(&result, y, TD_ORDER_CHANNELS, err);
+    if (rc == 0 && (filters = td_scratch_take(bytes, err)) == NULL) rc = TD_E_MEMORY;
+    if (rc == 0) td_conv_filters(v, y->dtype, way, weight.data, filters);
+    if (rc == 0 && way == TD_CONV_FORWARD)
+        rc = td_conv_forward(v, y->dtype, images.data, filters, NULL, false, result.data,
+                             0, v->n, err);
+    else if (rc == 0)
+        rc = td_conv_input(v, y->dtype, images.data, filters, result.data, 0, v->n, err);
+    if (rc == 0) write_out(&result, y, TD_ORDER_CHANNELS);
+    td_scratch_give(filters);
+    td_scratch_give(result.scratch);
+    td_dense_give(&weight);
+    td_dense_give(&images);
     return rc;
+}
+
+static int run_weight(const td_conv *v, td_tensor *const *in, td_tensor *y, td_err *err) {
+    td_dense dy = {0}, x = {0}, result = {0};
+    int rc = td_dense_take(&dy, in[0], TD_ORDER_CHANNELS, err);
+    if (rc == 0) rc = td_dense_take(&x, in[1], TD_ORDER_CHANNELS, err);
+    if (rc == 0) rc = write_to(&result, y, TD_ORDER_ROWS, err);
+    if (rc == 0) rc = td_conv_weight(v, y->dtype, dy.data, x.data, result.data, err);
+    if (rc == 0) write_out(&result, y, TD_ORDER_ROWS);
+    td_scratch_give(result.scratch);
+    td_dense_give(&x);
+    td_dense_give(&dy);
+    return rc;
+}
+
+/* No products to add: zeros. Outputs are dense. */
+static int zeros(td_tensor *y) {
+    memset(td_tensor_data(y), 0, (size_t)td_tensor_numel(y) * td_dtype_bytes(y->dtype));
+    return 0;
 }
 
 /* ---- conv2d ---- */
@@ -179,7 +222,8 @@ static int conv2d_kernel(td_tensor *const *in, int nin, const td_attrs *a,
     td_conv v;
     td_shape y;
     int rc = conv_sizes("conv2d", &in[0]->shape, &in[1]->shape, &a->v[0], &v, &y, err);
-    return rc ? rc : run_contiguous(td_conv_forward, &v, in, out[0], err);
+    if (rc == 0 && is_empty(&v)) return zeros(out[0]);
+    return rc ? rc : run_images(&v, TD_CONV_FORWARD, in, out[0], err);
 }
 
 static int conv2d_grad(td_grad *g) {
@@ -211,7 +255,7 @@ TD_OP(conv2d) = {
         "  F.conv2d(tide.ones(1, 1, 4, 4), tide.ones(1, 1, 3, 3)):sum():item()  --> 36.0",
     .nin = 2,
     .nout = 1,
-    .flags = TD_OP_PROMOTE | TD_OP_FLOAT,
+    .flags = TD_OP_PROMOTE | TD_OP_FLOAT | TD_OP_CHANNELS,
     .save = TD_SAVE_IN(0) | TD_SAVE_IN(1),
     .attr = {WINDOW_ATTRS},
     .shape = conv2d_shape,
@@ -242,7 +286,8 @@ static int input_kernel(td_tensor *const *in, int nin, const td_attrs *a,
     td_shape y;
     int rc =
         conv_sizes("conv2d_input", &out[0]->shape, &in[1]->shape, &a->v[1], &v, &y, err);
-    return rc ? rc : run_contiguous(td_conv_input, &v, in, out[0], err);
+    if (rc == 0 && is_empty(&v)) return zeros(out[0]);
+    return rc ? rc : run_images(&v, TD_CONV_INPUT, in, out[0], err);
 }
 
 static int input_grad(td_grad *g) {
@@ -269,7 +314,7 @@ TD_OP(conv2d_input) = {
            "  stride, padding, dilation, groups  as of conv2d",
     .nin = 2,
     .nout = 1,
-    .flags = TD_OP_PROMOTE | TD_OP_FLOAT,
+    .flags = TD_OP_PROMOTE | TD_OP_FLOAT | TD_OP_CHANNELS,
     .save = TD_SAVE_IN(0) | TD_SAVE_IN(1),
     .attr = {{.name = "sizes", .kind = TD_ATTR_SIZES, .required = true}, WINDOW_ATTRS},
     .shape = input_shape,
@@ -301,7 +346,8 @@ static int weight_kernel(td_tensor *const *in, int nin, const td_attrs *a,
     td_shape y;
     int rc =
         conv_sizes("conv2d_weight", &in[1]->shape, &out[0]->shape, &a->v[1], &v, &y, err);
-    return rc ? rc : run_contiguous(td_conv_weight, &v, in, out[0], err);
+    if (rc == 0 && is_empty(&v)) return zeros(out[0]);
+    return rc ? rc : run_weight(&v, in, out[0], err);
 }
 
 static int weight_grad(td_grad *g) {
