@@ -7,6 +7,7 @@ for _, part in ipairs {
   require "tide.functional.activation",
   require "tide.functional.layer",
   require "tide.functional.norm",
+  require "tide.functional.recurrent",
   require "tide.functional.loss",
   require "tide.functional.metric",
 } do

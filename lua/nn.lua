@@ -8,6 +8,7 @@ for _, part in ipairs {
   require "tide.nn.activation",
   require "tide.nn.norm",
   require "tide.nn.embedding",
+  require "tide.nn.recurrent",
   require "tide.nn.container",
 } do
   for name, class in pairs(part) do nn[name] = class end

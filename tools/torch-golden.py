@@ -172,6 +172,46 @@ def modules():
     }
 
 
+# ---- recurrent networks ----------------------------------------------------------------------------------
+
+
+def run_recurrent(module, x, states=()):
+    """states: h, or h and c; gradients flow in through the output and through the last states."""
+    fill(module)
+    x, states = x.clone().requires_grad_(), [s.clone().requires_grad_() for s in states]
+    given = tuple(states) if isinstance(module, nn.LSTM) else states[0] if states else None
+    y, last = module(x, given) if states else module(x)
+    last = last if isinstance(last, tuple) else (last,)
+    loss = (y * even(y.shape, 77)).sum()
+    for k, s in enumerate(last):
+        loss = loss + (s * even(s.shape, 78 + k)).sum()
+    loss.backward()
+    return {"shape": list(y.shape), "output": digest(y), "last": [digest(s) for s in last],
+            "gradients": {name: digest(p.grad) for name, p in module.named_parameters()},
+            "input_gradient": digest(x.grad), "state_gradients": [digest(s.grad) for s in states]}
+
+
+def recurrent():
+    kinds = {"rnn": lambda *a, **o: nn.RNN(*a, **o), "gru": lambda *a, **o: nn.GRU(*a, **o),
+             "relu": lambda *a, **o: nn.RNN(*a, nonlinearity="relu", **o), "lstm": lambda *a, **o: nn.LSTM(*a, **o)}
+    x, cases = even((7, 3, 5), 1000), {}
+
+    def states(kind, *shape):
+        return [even(shape, 1001 + k) for k in range(2 if kind == "lstm" else 1)]
+
+    for kind, make in kinds.items():
+        cases[kind] = run_recurrent(make(5, 6), x)
+        cases[kind + "_given"] = run_recurrent(make(5, 6), x, states(kind, 1, 3, 6))
+        cases[kind + "_layers"] = run_recurrent(make(5, 6, 3), x, states(kind, 3, 3, 6))
+        cases[kind + "_both_ways"] = run_recurrent(
+            make(5, 4, 2, bidirectional=True, batch_first=True), x, states(kind, 4, 7, 4))
+        cases[kind + "_no_bias"] = run_recurrent(make(5, 6, bias=False, bidirectional=True), x)
+        cases[kind + "_single"] = run_recurrent(make(5, 6, 2), x[:, 0], states(kind, 2, 6))
+        cases[kind + "_one_step"] = run_recurrent(make(5, 6), x[:1])
+        cases[kind + "_wide"] = run_recurrent(make(40, 130), even((4, 9, 40), 1000))
+    return cases
+
+
 # ---- losses -----------------------------------------------------------------------------------------------
 
 
@@ -321,6 +361,7 @@ def model_file():
 os.makedirs(OUT, exist_ok=True)
 write("models", "One training step of three models.", models())
 write("modules", "Each module, forward and backward.", modules())
+write("recurrent", "Recurrent networks, forward and backward.", recurrent())
 write("losses", "The losses and their gradients.", losses())
 write("optim", "Optimisers, schedules and clipping.", optimisers())
 write("file", "What torch-model.safetensors holds and gives.", model_file())

@@ -94,8 +94,10 @@ typedef struct op_in {
     int given;
 } op_in;
 
+#define OP_INPUTS 8 /* of a case, at most */
+
 typedef struct op_case {
-    op_in in[4];
+    op_in in[OP_INPUTS];
     td_attrs attrs;
     const char *
         error; /* the whole text that must come instead of a result: "add: 2x3 does not ..." */
@@ -108,6 +110,7 @@ enum {
     OP_NO_GRAD = 4,      /* case: has no gradient, or stands on a kink */
     OP_NO_LAYOUTS = 8,   /* case: contiguous inputs alone */
     OP_ONLY_FLOATS = 16, /* case: with the row's float dtypes alone */
+    OP_ONE_ORDER = 32,   /* row: one derivative further is an error, UNSUPPORTED */
 };
 
 #define OP_BIT(t) (1u << (t))
@@ -129,6 +132,7 @@ typedef struct op_row {
     double tol32, tol64; /* relative to max(1, |wanted|); 0: 2e-6 and 1e-12 */
     double low, high;    /* range of values for inputs that give none; 0, 0: -2 to 2 */
     unsigned flags;
+    unsigned aside; /* bit i: no gradient flows into result i */
     const op_case *cases;
     int count;
 } op_row;
