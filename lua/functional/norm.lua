@@ -1,17 +1,10 @@
--- F: normalisations. Each is composed of a mean, a variance and arithmetic.
+-- F: normalisations.
 
 local core = require "tide.core"
+local op = require "tide.ops"
 local check = require "tide.check"
 
 local F = {}
-
--- (x - mean) / sqrt(var + eps), both over dims and kept as dimensions of size 1.
-local function standardise(x, mean, var, eps) return (x - mean) * (var + eps):rsqrt() end
-
-local function moments(x, dims)
-  local mean = x:mean(dims, {keepdim = true})
-  return mean, (x - mean):square():mean(dims, {keepdim = true})
-end
 
 local function scale_and_shift(y, weight, bias)
   if weight then y = y * weight end
@@ -27,6 +20,14 @@ local function channel_sizes(x)
 end
 
 local function along_channels(tensor, sizes) return tensor and tensor:reshape(sizes) end
+
+-- norm applied to x, with weight and bias in the same pass when there are both; what it returns.
+-- beside_x makes a weight or bias broadcast with x.
+local function normalise(norm, x, o, beside_x, ...)
+  if o.weight and o.bias then return norm({x, o.weight, o.bias}, o.eps, ...) end
+  local y, mean, var = norm({x}, o.eps, ...)
+  return scale_and_shift(y, beside_x(o.weight), beside_x(o.bias)), mean, var
+end
 
 -- running = (1 - momentum) * running + momentum * now
 local function follow(running, now, momentum)
@@ -48,22 +49,22 @@ function F.batch_norm(x, opts)
     core.fail("shape", "batch_norm", "the input is %s, not [N, C, ...]", core.shape_text(x))
   end
   local sizes = channel_sizes(x)
-  local mean, var = along_channels(o.running_mean, sizes), along_channels(o.running_var, sizes)
+  local function beside_x(tensor) return along_channels(tensor, sizes) end
   if o.training then
-    local dims, count = {1}, x:numel() // math.max(x:size(2), 1)
-    for d = 3, x:dim() do dims[#dims + 1] = d end
+    local count = x:numel() // math.max(x:size(2), 1)
     if count < 2 then
       core.fail("shape", "batch_norm", "training needs more than one value a channel, the input is %s",
         core.shape_text(x))
     end
-    mean, var = moments(x, dims)
+    local y, mean, var = normalise(op.batch_norm, x, o, beside_x)
     if o.running_mean then follow(o.running_mean, mean:detach(), o.momentum) end
     if o.running_var then follow(o.running_var, var:detach() * (count / (count - 1)), o.momentum) end
-  elseif not mean or not var then
+    return y
+  elseif not o.running_mean or not o.running_var then
     core.fail("argument", "batch_norm", "running_mean and running_var are needed when not training")
   end
-  return scale_and_shift(standardise(x, mean, var, o.eps), along_channels(o.weight, sizes),
-    along_channels(o.bias, sizes))
+  local y = (x - beside_x(o.running_mean)) * (beside_x(o.running_var) + o.eps):rsqrt()
+  return scale_and_shift(y, beside_x(o.weight), beside_x(o.bias))
 end
 
 --- Normalises over the last dimensions, whose sizes are shape, a number or a list (Ba, Kiros and
@@ -74,17 +75,15 @@ function F.layer_norm(x, shape, opts)
   check.tensor("layer_norm", "the input", x)
   local o = core.options("layer_norm", opts, {eps = 1e-5}, {"weight", "bias"})
   shape = type(shape) == "table" and shape or {shape}
-  local dims, size = {}, x:size()
+  local size = x:size()
   for i, want in ipairs(shape) do
     local d = #size - #shape + i
     if size[d] ~= want then
       core.fail("shape", "layer_norm", "%s does not end in %s", core.shape_text(x),
         table.concat(shape, "x"))
     end
-    dims[i] = d
   end
-  local mean, var = moments(x, dims)
-  return scale_and_shift(standardise(x, mean, var, o.eps), o.weight, o.bias)
+  return (normalise(op.layer_norm, x, o, function(tensor) return tensor end, #shape))
 end
 
 --- Normalises each of `groups` equal groups of channels of x [N, C, ...] for itself (Wu and He
@@ -99,11 +98,8 @@ function F.group_norm(x, groups, opts)
     core.fail("shape", "group_norm", "the channels of %s do not make %d equal groups", core.shape_text(x),
       groups)
   end
-  local grouped = x:reshape(x:size(1), groups, -1)
-  local mean, var = moments(grouped, {3})
-  local y = standardise(grouped, mean, var, o.eps):reshape(x:size())
   local sizes = channel_sizes(x)
-  return scale_and_shift(y, along_channels(o.weight, sizes), along_channels(o.bias, sizes))
+  return (normalise(op.group_norm, x, o, function(tensor) return along_channels(tensor, sizes) end, groups))
 end
 
 local function norm_along(x, p, dim)
