@@ -47,7 +47,7 @@ static void put_instr(td_text *t, const td_program *p, const td_instr *in) {
         td_text_put(t, k ? ", %%%u" : "%%%u", in->out + (uint32_t)k);
     if (in->op->nout) td_text_put(t, " = ");
     put_operands(t, p, in);
-    td_text_pad(t, start, TYPE_COLUMN);
+    if (in->op->nout) td_text_pad(t, start, TYPE_COLUMN);
     for (int k = 0; k < in->op->nout; k++) {
         const td_meta *m = &p->value[in->out + (uint32_t)k].meta;
         td_text_put(t, "%s%-4s %s", k ? ", " : "", td_dtype_name(m->dtype),

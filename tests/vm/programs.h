@@ -321,8 +321,9 @@ static inline int assert_same_runs(const td_program *p, const td_program *q,
     }
     if (!same) {
         char *before = td_program_text(p), *after = td_program_text(q);
-        fail_msg("seed %llu: other results (%s / %s)\n%s\n%s", (unsigned long long)seed,
-                 err_a.msg, err_b.msg, before, after);
+        printf("%s%s", before, after);
+        fail_msg("seed %llu: other results (%s / %s)", (unsigned long long)seed,
+                 err_a.msg, err_b.msg);
     }
     for (uint32_t i = 0; i < p->input_count; i++) {
         td_tensor_unref(&a[i]);
