@@ -17,11 +17,12 @@ typedef enum layout {
     LAYOUT_TRANSPOSED, /* dimensions lie in the opposite order */
     LAYOUT_NARROWED,   /* the inside of a larger tensor */
     LAYOUT_EXPANDED,   /* stride 0 along one dimension */
+    LAYOUT_CHANNELS,   /* of 4 dimensions the second lies innermost; else contiguous */
     LAYOUTS,
 } layout;
 
 static const char *const layout_name[] = {"contiguous", "transposed", "narrowed",
-                                          "expanded"};
+                                          "expanded", "channels last"};
 
 /* "2x3" and "scalar". */
 static inline void shape_of(const char *text, td_shape *s) {
@@ -56,7 +57,8 @@ static inline td_tensor *tensor_of(rt *x, td_dtype t, layout how) {
         for (int d = 0; d < s.ndim; d++) room.dim[d] = s.dim[s.ndim - 1 - d];
     if (how == LAYOUT_NARROWED)
         for (int d = 0; d < s.ndim; d++) room.dim[d] = s.dim[d] + 1 + d % 2;
-    td_tensor *base = td_tensor_new(t, &room, &err);
+    td_tensor *base = td_tensor_new_in(
+        t, &room, how == LAYOUT_CHANNELS ? TD_ORDER_CHANNELS : TD_ORDER_ROWS, &err);
     assert_non_null(base);
     memset(base->storage->data, 0x7f,
            base->storage->bytes); /* what lies around must not matter */

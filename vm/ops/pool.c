@@ -1,6 +1,7 @@
 /* max_pool2d and avg_pool2d with their adjoints, which are ops so that gradients can be derived again. */
-#include "runtime/kernels/pool.h"
+#include "runtime/kernels/pooling.h"
 
+#include "runtime/dense.h"
 #include "vm/grad.h"
 #include "vm/ops/position.h"
 
@@ -11,8 +12,20 @@ TD_OP_USE(gather);
 
 /* ---- sizes ---- */
 
+/* In which order to work: that of the output, and where it lies in both (of a single pixel, say) that of the
+ * input. */
+static bool is_channels_last(const td_tensor *out, const td_tensor *in) {
+    bool rows = td_tensor_is_contiguous(out);
+    if (rows && td_tensor_is_channels_last(out)) rows = td_tensor_is_contiguous(in);
+    return !rows;
+}
+
+static td_order order_of(const td_pooling *p) {
+    return p->channels_last ? TD_ORDER_CHANNELS : TD_ORDER_ROWS;
+}
+
 /* kernel, stride and padding are three attributes in a row. A stride of 0 becomes the kernel. */
-static int pool_sizes(const char *call, const td_shape *x, td_attr *window, td_pool *p,
+static int pool_sizes(const char *call, const td_shape *x, td_attr *window, td_pooling *p,
                       td_shape *y, td_err *err) {
     char text[TD_SHAPE_TEXT];
     if (x->ndim != 4)
@@ -45,28 +58,29 @@ static int pool_sizes(const char *call, const td_shape *x, td_attr *window, td_p
                            (long long)window[2].list[0], (long long)window[2].list[1]);
         out[i] = (size + 2 * padding - kernel) / stride + 1;
     }
-    *p = (td_pool){.planes = x->dim[0] * x->dim[1],
-                   .h = x->dim[2],
-                   .w = x->dim[3],
-                   .oh = out[0],
-                   .ow = out[1],
-                   .kh = window[0].list[0],
-                   .kw = window[0].list[1],
-                   .sh = window[1].list[0],
-                   .sw = window[1].list[1],
-                   .ph = window[2].list[0],
-                   .pw = window[2].list[1]};
+    *p = (td_pooling){.images = x->dim[0],
+                      .channels = x->dim[1],
+                      .h = x->dim[2],
+                      .w = x->dim[3],
+                      .oh = out[0],
+                      .ow = out[1],
+                      .kh = window[0].list[0],
+                      .kw = window[0].list[1],
+                      .sh = window[1].list[0],
+                      .sw = window[1].list[1],
+                      .ph = window[2].list[0],
+                      .pw = window[2].list[1]};
     *y = (td_shape){.ndim = 4, .dim = {x->dim[0], x->dim[1], out[0], out[1]}};
     return 0;
 }
 
 /* The same from a kernel, where the attributes have been completed. */
-static td_pool pool_of(const td_shape *x, const td_attr *window) {
+static td_pooling pooling_of(const td_tensor *x, const td_attr *window) {
     td_attr copy[3] = {window[0], window[1], window[2]};
-    td_pool p = {0};
-    td_shape y;
+    td_pooling p = {0};
+    td_shape shape;
     td_err err;
-    pool_sizes("", x, copy, &p, &y, &err);
+    pool_sizes("", &x->shape, copy, &p, &shape, &err);
     return p;
 }
 
@@ -88,7 +102,7 @@ static int want_shape(const char *call, const char *what, const td_shape *got,
 
 static int max_shape(const td_meta *in, int nin, td_attrs *a, td_meta *out, td_err *err) {
     (void)nin;
-    td_pool p;
+    td_pooling p;
     int rc = pool_sizes("max_pool2d", &in[0].shape, &a->v[0], &p, &out[0].shape, err);
     out[0].dtype = in[0].dtype;
     out[1].dtype = TD_I64;
@@ -99,13 +113,15 @@ static int max_shape(const td_meta *in, int nin, td_attrs *a, td_meta *out, td_e
 static int max_kernel(td_tensor *const *in, int nin, const td_attrs *a,
                       td_tensor *const *out, td_err *err) {
     (void)nin;
-    td_tensor *x = td_tensor_contiguous(in[0], err);
-    if (x == NULL) return TD_E_MEMORY;
-    td_pool p = pool_of(&x->shape, &a->v[0]);
-    td_max_pool(&p, x->dtype, td_tensor_data(x), td_tensor_data(out[0]),
-                td_tensor_data(out[1]));
-    td_tensor_unref(&x);
-    return 0;
+    td_pooling p = pooling_of(in[0], &a->v[0]);
+    p.channels_last = is_channels_last(out[0], in[0]);
+    td_dense x;
+    int rc = td_dense_take(&x, in[0], order_of(&p), err);
+    if (rc == 0)
+        td_max_pool(&p, in[0]->dtype, x.data, td_tensor_data(out[0]),
+                    td_tensor_data(out[1]));
+    td_dense_give(&x);
+    return rc;
 }
 
 static int max_grad(td_grad *g) {
@@ -130,7 +146,7 @@ TD_OP(max_pool2d) = {
            "44.0",
     .nin = 1,
     .nout = 2,
-    .flags = TD_OP_PROMOTE | TD_OP_FLOAT,
+    .flags = TD_OP_PROMOTE | TD_OP_FLOAT | TD_OP_FOLLOWS,
     .save = TD_SAVE_OUT(1),
     .attr = {WINDOW_ATTRS},
     .shape = max_shape,
@@ -172,17 +188,21 @@ static int max_grad_check(td_tensor *const *in, int nin, const td_attrs *a, td_e
 static int max_grad_kernel(td_tensor *const *in, int nin, const td_attrs *a,
                            td_tensor *const *out, td_err *err) {
     (void)nin, (void)a;
-    td_tensor *g = td_tensor_contiguous(in[0], err),
-              *index = td_tensor_contiguous(in[1], err);
-    int rc = g && index ? 0 : TD_E_MEMORY;
-    if (rc == 0) {
-        const int64_t *x = out[0]->shape.dim, *y = g->shape.dim;
-        td_pool p = {.planes = x[0] * x[1], .h = x[2], .w = x[3], .oh = y[2], .ow = y[3]};
-        td_max_pool_back(&p, g->dtype, td_tensor_data(g), td_tensor_data(index),
-                         td_tensor_data(out[0]));
-    }
-    td_tensor_unref(&g);
-    td_tensor_unref(&index);
+    const int64_t *x = out[0]->shape.dim, *y = in[0]->shape.dim;
+    td_pooling p = {.images = x[0],
+                    .channels = x[1],
+                    .channels_last = is_channels_last(out[0], in[0]),
+                    .h = x[2],
+                    .w = x[3],
+                    .oh = y[2],
+                    .ow = y[3]};
+    td_dense g, index = {0};
+    int rc = td_dense_take(&g, in[0], order_of(&p), err);
+    if (rc == 0) rc = td_dense_take(&index, in[1], order_of(&p), err);
+    if (rc == 0)
+        td_max_pool_back(&p, in[0]->dtype, g.data, index.data, td_tensor_data(out[0]));
+    td_dense_give(&index);
+    td_dense_give(&g);
     return rc;
 }
 
@@ -207,7 +227,7 @@ TD_OP(max_pool2d_grad) = {
            "  sizes    of the images",
     .nin = 2,
     .nout = 1,
-    .flags = TD_OP_PROMOTE | TD_OP_FLOAT,
+    .flags = TD_OP_PROMOTE | TD_OP_FLOAT | TD_OP_FOLLOWS,
     .keep_dtype = 1 << 1,
     .save = TD_SAVE_IN(1),
     .attr = {{.name = "sizes", .kind = TD_ATTR_SIZES, .required = true}},
@@ -221,7 +241,7 @@ TD_OP(max_pool2d_grad) = {
 
 static int avg_shape(const td_meta *in, int nin, td_attrs *a, td_meta *out, td_err *err) {
     (void)nin;
-    td_pool p;
+    td_pooling p;
     out->dtype = in[0].dtype;
     return pool_sizes("avg_pool2d", &in[0].shape, &a->v[0], &p, &out->shape, err);
 }
@@ -229,13 +249,14 @@ static int avg_shape(const td_meta *in, int nin, td_attrs *a, td_meta *out, td_e
 static int avg_kernel(td_tensor *const *in, int nin, const td_attrs *a,
                       td_tensor *const *out, td_err *err) {
     (void)nin;
-    td_tensor *x = td_tensor_contiguous(in[0], err);
-    if (x == NULL) return TD_E_MEMORY;
-    td_pool p = pool_of(&x->shape, &a->v[0]);
+    td_pooling p = pooling_of(in[0], &a->v[0]);
+    p.channels_last = is_channels_last(out[0], in[0]);
     p.count_pad = a->v[3].i;
-    td_avg_pool(&p, x->dtype, td_tensor_data(x), td_tensor_data(out[0]));
-    td_tensor_unref(&x);
-    return 0;
+    td_dense x;
+    int rc = td_dense_take(&x, in[0], order_of(&p), err);
+    if (rc == 0) td_avg_pool(&p, in[0]->dtype, x.data, td_tensor_data(out[0]));
+    td_dense_give(&x);
+    return rc;
 }
 
 static int avg_grad(td_grad *g) {
@@ -258,7 +279,7 @@ TD_OP(avg_pool2d) = {
            "  F.avg_pool2d(tide.ones(1, 1, 4, 4), 2):sum():item()  --> 4.0",
     .nin = 1,
     .nout = 1,
-    .flags = TD_OP_PROMOTE | TD_OP_FLOAT,
+    .flags = TD_OP_PROMOTE | TD_OP_FLOAT | TD_OP_FOLLOWS,
     .attr = {WINDOW_ATTRS,
              {.name = "count_include_pad", .kind = TD_ATTR_BOOL, .preset = 1}},
     .shape = avg_shape,
@@ -271,7 +292,7 @@ TD_OP(avg_pool2d) = {
 static int avg_grad_shape(const td_meta *in, int nin, td_attrs *a, td_meta *out,
                           td_err *err) {
     (void)nin;
-    td_pool p;
+    td_pooling p;
     td_shape y;
     size_t bytes;
     out->shape = td_attr_sizes(a, 0);
@@ -285,13 +306,14 @@ static int avg_grad_shape(const td_meta *in, int nin, td_attrs *a, td_meta *out,
 static int avg_grad_kernel(td_tensor *const *in, int nin, const td_attrs *a,
                            td_tensor *const *out, td_err *err) {
     (void)nin;
-    td_tensor *g = td_tensor_contiguous(in[0], err);
-    if (g == NULL) return TD_E_MEMORY;
-    td_pool p = pool_of(&out[0]->shape, &a->v[1]);
+    td_pooling p = pooling_of(out[0], &a->v[1]);
+    p.channels_last = is_channels_last(out[0], in[0]);
     p.count_pad = a->v[4].i;
-    td_avg_pool_back(&p, g->dtype, td_tensor_data(g), td_tensor_data(out[0]));
-    td_tensor_unref(&g);
-    return 0;
+    td_dense g;
+    int rc = td_dense_take(&g, in[0], order_of(&p), err);
+    if (rc == 0) td_avg_pool_back(&p, in[0]->dtype, g.data, td_tensor_data(out[0]));
+    td_dense_give(&g);
+    return rc;
 }
 
 static int avg_grad_grad(td_grad *g) {
@@ -309,7 +331,7 @@ TD_OP(avg_pool2d_grad) = {
            "  kernel, stride, padding, count_include_pad  as of avg_pool2d",
     .nin = 1,
     .nout = 1,
-    .flags = TD_OP_PROMOTE | TD_OP_FLOAT,
+    .flags = TD_OP_PROMOTE | TD_OP_FLOAT | TD_OP_FOLLOWS,
     .attr = {{.name = "sizes", .kind = TD_ATTR_SIZES, .required = true},
              WINDOW_ATTRS,
              {.name = "count_include_pad", .kind = TD_ATTR_BOOL, .preset = 1}},
