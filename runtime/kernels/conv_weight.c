@@ -14,7 +14,8 @@ typedef struct weighing {
     td_dtype t;
     int64_t each; /* bytes of an element */
     const char *dy, *x;
-    char *sum; /* [group][kh][kw][c][o] */
+    char *sum;    /* [group][kh][kw][c][o], or [group][kh][o][kw][c] */
+    bool by_taps; /* the latter: vectors of the products lie along the taps */
     td_conv_lines lines;
     size_t lines_bytes;
     int64_t parts,
@@ -65,7 +66,7 @@ static int one_tap(const weighing *f, td_product p, int64_t g, int64_t r, int64_
     p.segments = rows.to - rows.from;
     p.a_col = v->sw * channels;
     p.a_seg = v->sh * v->w * channels;
-    p.c = (char *)p.c + s * v->c * v->o * e;
+    p.c = (char *)p.c + s * v->c * p.c_row * e;
     if (p.segments == 0 || p.k == 0) {
         p.segments = 0;
         return td_product_run(&p, err);
@@ -85,6 +86,7 @@ static void weighing_piece(void *ctx, int64_t piece) {
     const td_conv *v = f->v;
     int64_t part = piece % f->parts, r = piece / f->parts % v->kh;
     int64_t g = piece / f->parts / v->kh, e = f->each, from = part * f->part;
+    int64_t row = v->kw * v->c;
     td_product p = {
         .t = f->t,
         .n = v->o - from < f->part ? v->o - from : f->part,
@@ -93,9 +95,10 @@ static void weighing_piece(void *ctx, int64_t piece) {
         .b_row = v->groups * v->o,
         .b_col = 1,
         .b_seg = v->ow * v->groups * v->o,
-        .c = f->sum + ((g * v->kh + r) * v->kw * v->c * v->o + from) * e,
-        .c_row = v->o,
-        .c_col = 1,
+        .c =
+            f->sum + (g * v->kh + r) * row * v->o * e + from * (f->by_taps ? row : 1) * e,
+        .c_row = f->by_taps ? 1 : v->o,
+        .c_col = f->by_taps ? row : 1,
     };
     td_err err = {0};
     char *copy = f->lines_bytes ? td_scratch_take(f->lines_bytes, &err) : NULL;
@@ -107,17 +110,27 @@ static void weighing_piece(void *ctx, int64_t piece) {
     if (rc) td_conv_failed(&f->failure, &err);
 }
 
-/* OIHW from [kh][kw][c][o] of each group. */
+/* OIHW from the order of the sums. */
 static void put_in_order(const weighing *f, char *dweight) {
     const td_conv *v = f->v;
-    int64_t taps = v->kh * v->kw, tap = v->c * v->o;
+    int64_t row = v->kw * v->c, of_row = row * v->o;
+    int64_t of_o = f->by_taps ? row : 1, of_tap = f->by_taps ? 1 : v->o;
     for (int64_t g = 0; g < v->groups; g++)
         for (int64_t j = 0; j < v->o; j++)
             for (int64_t c = 0; c < v->c; c++)
-                for (int64_t i = 0; i < taps; i++, dweight += f->each)
-                    memcpy(dweight,
-                           f->sum + ((g * taps + i) * tap + c * v->o + j) * f->each,
-                           (size_t)f->each);
+                for (int64_t r = 0; r < v->kh; r++)
+                    for (int64_t s = 0; s < v->kw; s++, dweight += f->each)
+                        memcpy(dweight,
+                               f->sum + ((g * v->kh + r) * of_row + j * of_o +
+                                         (s * v->c + c) * of_tap) *
+                                            f->each,
+                               (size_t)f->each);
+}
+
+/* Vectors of a product m x n whose lanes lie along n. */
+static int64_t vectors(int64_t m, int64_t n, int64_t each) {
+    int64_t lanes = 64 / each;
+    return (n + lanes - 1) / lanes * m;
 }
 
 int td_conv_weight(const td_conv *v, td_dtype t, const void *dy, const void *x,
@@ -127,6 +140,8 @@ int td_conv_weight(const td_conv *v, td_dtype t, const void *dy, const void *x,
     f.part = v->o >= 32 ? (v->o + 31) / 32 * 16 : v->o;
     f.parts = (v->o + f.part - 1) / f.part;
     f.lines = td_conv_lines_of(v, v->h);
+    int64_t row = (f.lines.is_whole ? v->kw : 1) * v->c;
+    f.by_taps = vectors(v->o, row, f.each) < vectors(row, v->o, f.each);
     size_t bytes;
     int rc = td_conv_lines_bytes(&f.lines, v, v->h, (size_t)f.each, &f.lines_bytes, err);
     if (rc == 0) rc = td_conv_filters_bytes(v, t, TD_CONV_FORWARD, &bytes, err);
