@@ -16,12 +16,6 @@ local Recurrent = Module:extend("nn.Recurrent")
 
 local PRESETS = {num_layers = 1, bias = true, batch_first = false, dropout = 0, bidirectional = false}
 
-local function check_flag(call, name, value)
-  if type(value) ~= "boolean" then
-    core.fail("argument", call, "%s is %s, not true or false", name, core.what(value))
-  end
-end
-
 -- As in PyTorch the number of layers may stand behind the sizes.
 function Recurrent:init(inputs, hidden, layers, opts)
   local call = self.class_name
@@ -31,10 +25,7 @@ function Recurrent:init(inputs, hidden, layers, opts)
   self.hidden_size = check.count(call, "the hidden size", hidden, 1)
   self.num_layers = check.count(call, "num_layers", layers or o.num_layers, 1)
   self.dropout = check.number(call, "dropout", o.dropout, 0, 1)
-  for _, name in ipairs {"bias", "batch_first", "bidirectional"} do
-    check_flag(call, name, o[name])
-    self[name] = o[name]
-  end
+  for _, name in ipairs {"bias", "batch_first", "bidirectional"} do self[name] = o[name] end
   if self.presets then
     self.nonlinearity = check.word(call, "nonlinearity", o.nonlinearity, {"tanh", "relu"})
   end
