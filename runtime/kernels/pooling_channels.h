@@ -29,19 +29,22 @@ TYPED(max_window)(const REAL *x, int64_t channels, int64_t width, int64_t first,
 /* Any window, element by element of it. */
 static void TYPED(max_any)(const td_pooling *p, const REAL *x, span rows, span columns,
                            REAL *y, int64_t *index) {
+    const int64_t channels = p->channels; /* which no store can change */
     int64_t at = rows.from * p->w + columns.from;
-    for (int64_t c = 0; c < p->channels; c++) {
-        y[c] = x[at * p->channels + c];
+    for (int64_t c = 0; c < channels; c++) {
+        y[c] = x[at * channels + c];
         index[c] = 1 + at;
     }
     for (int64_t r = rows.from; r < rows.to; r++)
         for (int64_t s = columns.from; s < columns.to; s++) {
             int64_t here = r * p->w + s;
-            const REAL *v = x + here * p->channels;
-            TD_VECTOR for (int64_t c = 0; c < p->channels; c++) {
-                bool more = TYPED(beats)(v[c], y[c]);
-                index[c] = more ? 1 + here : index[c];
-                y[c] = more ? v[c] : y[c];
+            const REAL *v = x + here * channels;
+            TD_VECTOR for (int64_t c = 0; c < channels; c++) {
+                REAL most = y[c];
+                int64_t was = index[c];
+                bool more = TYPED(beats)(v[c], most);
+                y[c] = more ? v[c] : most;
+                index[c] = more ? 1 + here : was;
             }
         }
 }
@@ -117,11 +120,12 @@ static void TYPED(channels_max_back)(const td_pooling *p, const void *from,
     const REAL *dy = from;
     REAL *dx = to;
     if (TYPED(max_back_2x2)(p, dy, index, dx)) return;
-    memset(dx, 0, (size_t)(p->h * p->w * p->channels) * sizeof *dx);
-    for (int64_t j = 0; j < p->oh * p->ow; j++) {
-        TD_VECTOR for (int64_t c = 0; c < p->channels; c++)
-            dx[(index[c] - 1) * p->channels + c] += dy[c];
-        dy += p->channels, index += p->channels;
+    const int64_t channels = p->channels, count = p->oh * p->ow;
+    memset(dx, 0, (size_t)(p->h * p->w * channels) * sizeof *dx);
+    for (int64_t j = 0; j < count; j++) {
+        TD_VECTOR for (int64_t c = 0; c < channels; c++)
+            dx[(index[c] - 1) * channels + c] += dy[c];
+        dy += channels, index += channels;
     }
 }
 
