@@ -217,6 +217,16 @@ bench: all $(patsubst %.c,$(O)/%,$(filter %.c,$(SUITES)))
 	$(if $(SUITES),,$(error no suite '$(SUITE)'; there are: $(or $(sort $(basename $(notdir $(BENCH)))),none)))
 	$(Q)TIDE=$(RUN_TIDE) bash tools/run-bench.sh $(patsubst %.c,$(O)/%,$(SUITES))
 
+#: bench-peers       whole training steps in tide and in PyTorch, in turn (T=word: some); needs python3-torch
+.PHONY: bench-peers
+PEERS_PYTHON ?= /usr/bin/python3
+bench-peers: all $(O)/bench/fma
+	$(Q)if $(PEERS_PYTHON) -c 'import torch' 2>/dev/null; then \
+	    $(PEERS_PYTHON) bench/peers/run.py $(RUN_TIDE) $(O)/bench/fma $(T); \
+	else \
+	    echo "bench-peers: nothing to compare with: $(PEERS_PYTHON) has no torch (Debian: apt-get install python3-torch)"; \
+	fi
+
 # ---- checks -----------------------------------------------------------------------------------------------
 #: check-layers      no include, symbol or require points from a layer to a higher one
 .PHONY: check-layers
