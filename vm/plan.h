@@ -30,7 +30,8 @@ bool td_plan_overlaps(const td_plan *plan, td_tensor *const *in);
 
 /* What a run of it costs, for inspect. */
 typedef struct td_plan_cost {
-    size_t memory_bytes; /* one run's own memory: activations, gradients, scratch that is known */
+    size_t
+        memory_bytes; /* one run's own memory: activations, gradients, scratch that is known */
     size_t input_bytes, output_bytes;
     uint32_t steps; /* calls of kernels, blocks counted once */
 } td_plan_cost;

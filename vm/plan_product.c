@@ -1,0 +1,244 @@
+/* Products and what is fused behind them: a bias and a relu inside the product itself, anything else as a
+ * block that works on a panel of rows while it is in cache. */
+#include <stdatomic.h>
+#include <string.h>
+
+#include "runtime/kernels/product.h"
+#include "runtime/mem.h"
+#include "runtime/pool.h"
+#include "runtime/scratch.h"
+#include "vm/plan_inner.h"
+
+TD_OP_USE(matmul);
+TD_OP_USE(add);
+TD_OP_USE(relu);
+
+/* Rows of a panel are so many that it holds about PANEL elements, a multiple of what the products' tiles
+ * go into. */
+#define PANEL 8192
+#define PANEL_ROWS 24
+
+bool td_plan_multiplies(const td_plan *plan, uint32_t i) {
+    const td_instr *op = &plan->program->instr[i];
+    const td_tensor *a = &plan->header[op->in[0]], *b = &plan->header[op->in[1]];
+    if (b->shape.ndim != 2 || a->shape.ndim < 2) return false;
+    int64_t step = a->stride[a->shape.ndim - 2] * a->shape.dim[a->shape.ndim - 2];
+    for (int d = a->shape.ndim - 3; d >= 0; d--) {
+        if (a->shape.dim[d] != 1 && a->stride[d] != step) return false;
+        step *= a->shape.dim[d];
+    }
+    return td_tensor_numel(&plan->header[op->out]) > 0;
+}
+
+/* ---- making the step ---- */
+
+static bool used_once(const td_plan *plan, const td_uses *uses, uint32_t v) {
+    return uses->at[v + 1] - uses->at[v] == 1 &&
+           plan->memory[plan->root[v]].home != TD_HOME_OUTPUT &&
+           !plan->program->value[v].assigned;
+}
+
+/* Is v a vector along the columns of the head, or the like of it? */
+static bool is_bias(const td_plan *plan, uint32_t v, uint32_t head) {
+    const td_tensor *x = &plan->header[v], *y = &plan->header[head];
+    int64_t n = y->shape.dim[y->shape.ndim - 1];
+    if (x->dtype != y->dtype || x->shape.ndim < 1 || x->shape.ndim > y->shape.ndim ||
+        td_tensor_numel(x) != n || x->shape.dim[x->shape.ndim - 1] != n)
+        return false;
+    return n == 1 || x->stride[x->shape.ndim - 1] == 1;
+}
+
+/* The member that alone uses the head, if it is `op`; the count says how many members there are. */
+static int follower(const td_plan *plan, const td_step *s, const td_op *op) {
+    for (uint32_t k = 0; k < s->member_count; k++) {
+        const td_instr *at = &plan->program->instr[s->member[k]];
+        if (at->op != op) continue;
+        for (uint32_t i = 0; i < at->nin; i++)
+            if (at->in[i] == s->head) return (int)k;
+    }
+    return -1;
+}
+
+/* Takes the member away; its result is the head from now on. */
+static void take_in(td_plan *plan, td_step *s, uint32_t k) {
+    plan->memory[s->head].home = TD_HOME_NONE;
+    s->head = plan->program->instr[s->member[k]].out;
+    memmove(&s->member[k], &s->member[k + 1],
+            sizeof *s->member * (s->member_count - k - 1));
+    s->member_count--;
+}
+
+static void take_bias(td_plan *plan, const td_uses *uses, td_step *s) {
+    int k = follower(plan, s, &td_op_add);
+    if (k < 0 || !used_once(plan, uses, s->head)) return;
+    const td_instr *add = &plan->program->instr[s->member[k]];
+    uint32_t bias = add->in[0] == s->head ? add->in[1] : add->in[0];
+    if (bias == s->head || !is_bias(plan, bias, s->head)) return;
+    for (uint32_t m = 0; m < s->member_count; m++) /* not made in this very step */
+        if (plan->program->instr[s->member[m]].out == bias) return;
+    s->bias = bias;
+    take_in(plan, s, (uint32_t)k);
+}
+
+static void take_relu(td_plan *plan, const td_uses *uses, td_step *s) {
+    int k = follower(plan, s, &td_op_relu);
+    if (k < 0 || !used_once(plan, uses, s->head)) return;
+    s->relu = true;
+    take_in(plan, s, (uint32_t)k);
+}
+
+static bool is_needed_outside(const td_plan *plan, const td_uses *uses,
+                              const td_step *s) {
+    if (plan->memory[s->head].home == TD_HOME_OUTPUT ||
+        plan->program->value[s->head].assigned)
+        return true;
+    for (uint32_t u = uses->at[s->head]; u < uses->at[s->head + 1]; u++) {
+        bool is_inside = false;
+        for (uint32_t k = 0; k < s->member_count; k++)
+            is_inside |= s->member[k] == uses->by[u];
+        if (!is_inside) return true;
+    }
+    return false;
+}
+
+/* What the product reads to its end cannot give its memory to a result of the first panel. */
+static void keep_inputs(const td_plan *plan, td_step *s) {
+    const td_instr *op = &plan->program->instr[s->instr];
+    for (uint32_t i = 0; i < s->operand_count; i++)
+        for (uint32_t k = 0; k < op->nin && s->share[i] != TD_NO_VALUE; k++)
+            if (s->share[i] == plan->root[op->in[k]]) s->share[i] = TD_NO_VALUE;
+}
+
+bool td_plan_product(td_plan *plan, const td_uses *uses, uint32_t head, td_step *s,
+                     td_err *err) {
+    s->instr = head;
+    s->head = plan->program->instr[head].out;
+    for (uint32_t k = 0; k < s->member_count; k++)
+        if (s->member[k] == head) {
+            memmove(&s->member[k], &s->member[k + 1],
+                    sizeof *s->member * (s->member_count - k - 1));
+            s->member_count--;
+            break;
+        }
+    take_bias(plan, uses, s);
+    take_relu(plan, uses, s);
+    if (s->member_count == 0) return true;
+    if (!td_plan_block(plan, uses, s->member, s->member_count, s->head, s, err))
+        return false;
+    keep_inputs(plan, s);
+    if (!is_needed_outside(plan, uses, s)) plan->memory[s->head].home = TD_HOME_NONE;
+    return true;
+}
+
+/* ---- running ---- */
+
+typedef struct job {
+    td_product p;
+    const td_block *block;
+    char *data[TD_BLOCK_OPERANDS];
+    int head; /* operand */
+    int64_t panel_rows;
+    size_t panel_bytes; /* 0: the head's own memory */
+    td_err err;
+    atomic_int failed;
+} job;
+
+static const char *along(const void *p, int64_t elements, td_dtype t) {
+    return (const char *)p + elements * (int64_t)td_dtype_bytes(t);
+}
+
+static void run_panel(void *ctx, int64_t i) {
+    job *j = ctx;
+    td_err err = {0};
+    int64_t from = i * j->panel_rows, to = from + j->panel_rows;
+    if (to > j->p.m) to = j->p.m;
+    td_product p = j->p;
+    p.m = to - from;
+    p.a = along(p.a, from * p.a_row, p.t);
+    char *data[TD_BLOCK_OPERANDS], *panel = NULL;
+    memcpy(data, j->data, sizeof data);
+    if (j->panel_bytes > 0) {
+        panel = td_scratch_take(j->panel_bytes, &err);
+        p.c = panel;
+        if (panel && j->head >= 0) /* where row 0 would stand */
+            data[j->head] =
+                (char *)((uintptr_t)panel -
+                         (uintptr_t)from * (uintptr_t)p.c_row * td_dtype_bytes(p.t));
+    } else {
+        p.c = (char *)p.c + from * p.c_row * (int64_t)td_dtype_bytes(p.t);
+    }
+    int rc = p.c ? td_product_run(&p, &err) : TD_E_MEMORY;
+    if (rc == 0)
+        td_block_run_rows(j->block, data, from, to);
+    else if (atomic_exchange(&j->failed, 1) == 0)
+        j->err = err;
+    td_scratch_give(panel);
+}
+
+/* The right operand's columns are read by every panel: they are laid side by side once. */
+static int lay_columns(td_product *p, void **space, td_err *err) {
+    size_t each = td_dtype_bytes(p->t), elements, bytes;
+    if (!td_mul_size((size_t)p->n, (size_t)p->k, &elements) ||
+        !td_mul_size(elements, each, &bytes))
+        return td_fail(err, TD_E_LIMIT, "matmul", "too large");
+    *space = td_scratch_take(bytes, err);
+    if (*space == NULL) return TD_E_MEMORY;
+    td_transpose(each, p->n, p->k, p->b, p->b_col, *space, p->n);
+    p->b = *space;
+    p->b_row = p->n;
+    p->b_col = 1;
+    return 0;
+}
+
+static int run_panels(job *j, td_err *err) {
+    int64_t rows = PANEL / j->p.n / PANEL_ROWS * PANEL_ROWS;
+    if (rows < PANEL_ROWS) rows = PANEL_ROWS;
+    if (rows * 3 / 2 >= j->p.m) rows = j->p.m;
+    j->panel_rows = rows;
+    if (j->panel_bytes > 0)
+        j->panel_bytes = (size_t)(rows * j->p.n) * td_dtype_bytes(j->p.t);
+    void *space = NULL;
+    int rc = 0;
+    if (rows < j->p.m && j->p.b_row == 1 && j->p.b_col != 1)
+        rc = lay_columns(&j->p, &space, err);
+    if (rc == 0) td_pool_run(run_panel, j, (j->p.m + rows - 1) / rows);
+    td_scratch_give(space);
+    if (rc == 0 && j->failed) {
+        *err = j->err;
+        rc = err->code;
+    }
+    return rc;
+}
+
+int td_step_product(const td_plan *plan, const td_step *s, td_run *run, td_err *err) {
+    const td_instr *op = &plan->program->instr[s->instr];
+    const td_tensor *a = &run->tensor[op->in[0]], *b = &run->tensor[op->in[1]],
+                    *c = &run->tensor[s->head];
+    int nd = a->shape.ndim;
+    job j = {.block = s->block, .head = s->head_operand};
+    j.p = (td_product){
+        .t = a->dtype,
+        .m = td_tensor_numel(a) / (a->shape.dim[nd - 1] ? a->shape.dim[nd - 1] : 1),
+        .k = a->shape.dim[nd - 1],
+        .n = b->shape.dim[1],
+        .segments = 1,
+        .a = td_tensor_data(a),
+        .a_row = a->stride[nd - 2],
+        .a_col = a->stride[nd - 1],
+        .b = td_tensor_data(b),
+        .b_row = b->stride[0],
+        .b_col = b->stride[1],
+        .c_row = b->shape.dim[1],
+        .c_col = 1,
+        .bias = s->bias == TD_NO_VALUE ? NULL : td_tensor_data(&run->tensor[s->bias]),
+        .relu = s->relu};
+    bool is_kept = plan->memory[plan->root[s->head]].home != TD_HOME_NONE;
+    j.p.c = is_kept ? td_tensor_data(c) : NULL;
+    if (s->block == NULL) return td_product_run(&j.p, err);
+    j.panel_bytes = is_kept ? 0 : 1;
+    for (uint32_t k = 0; k < s->operand_count; k++)
+        j.data[k] = (int)k == s->head_operand && !is_kept
+                        ? NULL
+                        : td_tensor_data(&run->tensor[s->operand[k]]);
+    return run_panels(&j, err);
+}
