@@ -218,7 +218,7 @@ static int names_add(td_op_names *n, const td_op *op) {
 
 /* An op is 0 and its name the first time, its number from 1 afterwards. The newest are looked at first:
  * a training step uses few. */
-static void put_op_name(td_writer *w, td_op_names *names, const td_op *op) {
+void td_put_op_name(td_writer *w, td_op_names *names, const td_op *op) {
     for (int i = 0; i < names->count; i++) {
         if (names->op[i] != op) continue;
         td_put_uint(w, (uint64_t)i + 1);
@@ -251,9 +251,13 @@ static void put_attr(td_writer *w, const td_attr *a) {
     }
 }
 
+void td_put_attrs(td_writer *w, const td_op *op, const td_attrs *attrs) {
+    for (int k = 0, n = td_op_attr_count(op); k < n; k++) put_attr(w, &attrs->v[k]);
+}
+
 void td_put_op(td_writer *w, td_op_names *names, const td_op *op, const td_arg *in,
                int nin, const td_attrs *attrs, uint64_t out) {
-    put_op_name(w, names, op);
+    td_put_op_name(w, names, op);
     if (op->nin < 0) td_put_uint(w, (uint64_t)nin);
     for (int i = 0; i < nin; i++) {
         if (in[i].obj)
@@ -261,11 +265,11 @@ void td_put_op(td_writer *w, td_op_names *names, const td_op *op, const td_arg *
         else
             put_number(w, &in[i]);
     }
-    for (int k = 0, n = td_op_attr_count(op); k < n; k++) put_attr(w, &attrs->v[k]);
+    td_put_attrs(w, op, attrs);
     if (op->nout > 0) td_put_uint(w, out);
 }
 
-static const td_op *take_op_name(td_reader *r, td_op_names *names, td_err *err) {
+const td_op *td_take_op_name(td_reader *r, td_op_names *names, td_err *err) {
     uint64_t k = td_take_uint(r);
     if (r->failed || k > (uint64_t)names->count) {
         td_fail(err, TD_E_PROTOCOL, "", "an operation's number is out of range");
@@ -306,6 +310,12 @@ static void take_attr(td_reader *r, const td_attr_spec *spec, td_attr *a) {
     }
 }
 
+void td_take_attrs(td_reader *r, const td_op *op, td_attrs *attrs) {
+    *attrs = (td_attrs){0};
+    for (int k = 0, n = td_op_attr_count(op); k < n; k++)
+        take_attr(r, &op->attr[k], &attrs->v[k]);
+}
+
 static void take_arg(td_reader *r, td_op_arg *a) {
     *a = (td_op_arg){.id = td_take_uint(r)};
     if (a->id != 0) return;
@@ -317,7 +327,7 @@ static void take_arg(td_reader *r, td_op_arg *a) {
 }
 
 int td_take_op(td_reader *r, td_op_names *names, td_op_record *rec, td_err *err) {
-    rec->op = take_op_name(r, names, err);
+    rec->op = td_take_op_name(r, names, err);
     if (rec->op == NULL) return err ? err->code : TD_E_PROTOCOL;
     const td_op *op = rec->op;
     uint64_t nin = op->nin < 0 ? td_take_uint(r) : (uint64_t)op->nin;
@@ -326,9 +336,7 @@ int td_take_op(td_reader *r, td_op_names *names, td_op_record *rec, td_err *err)
                        (unsigned long long)nin);
     rec->nin = (int)nin;
     for (int i = 0; i < rec->nin; i++) take_arg(r, &rec->in[i]);
-    rec->attrs = (td_attrs){0};
-    for (int k = 0, n = td_op_attr_count(op); k < n; k++)
-        take_attr(r, &op->attr[k], &rec->attrs.v[k]);
+    td_take_attrs(r, op, &rec->attrs);
     rec->out = op->nout > 0 ? td_take_uint(r) : 0;
     if (r->failed)
         return td_fail(err, TD_E_PROTOCOL, op->name,

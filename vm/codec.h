@@ -56,6 +56,13 @@ typedef struct td_op_names {
 } td_op_names;
 void td_op_names_free(td_op_names *n);
 
+void td_put_op_name(td_writer *w, td_op_names *names, const td_op *op);
+/* NULL with PROTOCOL when there is no such op here. */
+const td_op *td_take_op_name(td_reader *r, td_op_names *names, td_err *err);
+/* All attributes of op, in its order; attrs is complete. */
+void td_put_attrs(td_writer *w, const td_op *op, const td_attrs *attrs);
+void td_take_attrs(td_reader *r, const td_op *op, td_attrs *attrs);
+
 /* An operation as written down. Numbers stand where args[i].obj_id is 0. */
 typedef struct td_op_arg {
     uint64_t id;

@@ -143,6 +143,17 @@ int td_attrs_check(const td_op *op, const td_meta *in, int nin, td_attrs *attrs,
     return 0;
 }
 
+double td_op_work(const td_op *op, const td_meta *in, int nin, const td_attrs *attrs,
+                  const td_meta *out) {
+    double most = 0;
+    if (op->work) return op->work(in, nin, attrs, out);
+    if (op->flags & TD_OP_VIEW) return 0;
+    for (int i = 0; i < nin; i++) most = fmax(most, (double)td_shape_numel(&in[i].shape));
+    for (int k = 0; k < op->nout; k++)
+        most = fmax(most, (double)td_shape_numel(&out[k].shape));
+    return most;
+}
+
 int td_shape_same(const td_meta *in, int nin, td_attrs *a, td_meta *out, td_err *err) {
     (void)nin, (void)a, (void)err;
     out[0].dtype = in[0].dtype;

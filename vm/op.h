@@ -139,6 +139,10 @@ typedef struct td_op {
 
     /* The gradient rule, see vm/grad.h; NULL: not differentiable (outputs never require a gradient). */
     int (*grad)(struct td_grad *g);
+
+    /* Additions and multiplications of a run, for inspect and for limits on strange programs. NULL: as many
+     * as the largest input or output has elements; none for views. */
+    double (*work)(const td_meta *in, int nin, const td_attrs *attrs, const td_meta *out);
 } td_op;
 
 #define TD_SAVE_IN(i) (1u << (i))
@@ -166,6 +170,10 @@ const td_op *td_op_find(const char *name);
 int td_op_attr_count(const td_op *op);
 int td_attrs_check(const td_op *op, const td_meta *in, int nin, td_attrs *attrs,
                    td_err *err);
+
+/* op->work, or what NULL stands for. */
+double td_op_work(const td_op *op, const td_meta *in, int nin, const td_attrs *attrs,
+                  const td_meta *out);
 
 /* Shape rules that many ops share. */
 int td_shape_same(const td_meta *in, int nin, td_attrs *a, td_meta *out, td_err *err);

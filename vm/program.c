@@ -6,6 +6,8 @@
 
 #include "runtime/mem.h"
 
+TD_OP_USE(reshape);
+
 td_program *td_program_ref(td_program *p) {
     if (p) atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
     return p;
@@ -40,6 +42,10 @@ int td_op_seed_attr(const td_op *op) {
             return k;
     }
     return -1;
+}
+
+bool td_view_is_pure(const td_op *op) {
+    return (op->flags & TD_OP_VIEW) && op != &td_op_reshape;
 }
 
 static bool values_equal(const td_value *a, const td_value *b) {

@@ -115,6 +115,8 @@ uint32_t td_program_root(const td_program *p, uint32_t v);
 bool td_program_assigns(const td_program *p, uint32_t input);
 /* Which attribute of a random op is `seed` (`stream` is the one behind it); -1 for other ops. */
 int td_op_seed_attr(const td_op *op);
+/* Has the view no more to it than another header, whatever its input's strides? (reshape may copy) */
+bool td_view_is_pure(const td_op *op);
 /* Are the operations and values the same, bit by bit? Lines are not looked at. */
 bool td_program_equal(const td_program *a, const td_program *b);
 /* Readable text, an operation a line: "%7 = relu(%5)  f32 64x128  -- net.lua:12". Freed by td_free; NULL

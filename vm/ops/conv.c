@@ -205,6 +205,14 @@ static int zeros(td_tensor *y) {
     return 0;
 }
 
+/* A multiplication and an addition for each output and each element of its window, padding counted: of images
+ * y made by filters w, and the same for both adjoints. */
+static double window_work(const td_meta *y, const td_meta *w) {
+    const int64_t *filter = w->shape.dim;
+    return 2.0 * (double)td_shape_numel(&y->shape) * (double)filter[1] *
+           (double)filter[2] * (double)filter[3];
+}
+
 /* ---- conv2d ---- */
 
 static int conv2d_shape(const td_meta *in, int nin, td_attrs *a, td_meta *out,
@@ -240,6 +248,12 @@ static int conv2d_grad(td_grad *g) {
     return 0;
 }
 
+static double conv2d_work(const td_meta *in, int nin, const td_attrs *a,
+                          const td_meta *out) {
+    (void)nin, (void)a;
+    return window_work(&out[0], &in[1]);
+}
+
 TD_OP(conv2d) = {
     .name = "conv2d",
     .doc =
@@ -260,6 +274,7 @@ TD_OP(conv2d) = {
     .attr = {WINDOW_ATTRS},
     .shape = conv2d_shape,
     .kernel = conv2d_kernel,
+    .work = conv2d_work,
     .grad = conv2d_grad,
 };
 
@@ -304,6 +319,12 @@ static int input_grad(td_grad *g) {
     return 0;
 }
 
+static double input_work(const td_meta *in, int nin, const td_attrs *a,
+                         const td_meta *out) {
+    (void)nin, (void)a, (void)out;
+    return window_work(&in[0], &in[1]);
+}
+
 TD_OP(conv2d_input) = {
     .name = "conv2d_input",
     .doc = "The gradient of conv2d with respect to its images (a transposed "
@@ -319,6 +340,7 @@ TD_OP(conv2d_input) = {
     .attr = {{.name = "sizes", .kind = TD_ATTR_SIZES, .required = true}, WINDOW_ATTRS},
     .shape = input_shape,
     .kernel = input_kernel,
+    .work = input_work,
     .grad = input_grad,
 };
 
@@ -364,6 +386,12 @@ static int weight_grad(td_grad *g) {
     return 0;
 }
 
+static double weight_work(const td_meta *in, int nin, const td_attrs *a,
+                          const td_meta *out) {
+    (void)nin, (void)a;
+    return window_work(&in[0], &out[0]);
+}
+
 TD_OP(conv2d_weight) = {
     .name = "conv2d_weight",
     .doc = "The gradient of conv2d with respect to its filters.\n\n"
@@ -378,5 +406,6 @@ TD_OP(conv2d_weight) = {
     .attr = {{.name = "sizes", .kind = TD_ATTR_SIZES, .required = true}, WINDOW_ATTRS},
     .shape = weight_shape,
     .kernel = weight_kernel,
+    .work = weight_work,
     .grad = weight_grad,
 };

@@ -34,6 +34,12 @@ static int gru_gradient(td_grad *g) {
     return 0;
 }
 
+static double gru_work(const td_meta *in, int nin, const td_attrs *a,
+                       const td_meta *out) {
+    (void)nin, (void)a, (void)out;
+    return td_recurrent_work(in, TD_REC_W, TD_REC_U);
+}
+
 TD_OP(gru) = {
     .name = "gru",
     .doc =
@@ -54,6 +60,7 @@ TD_OP(gru) = {
     .attr = {{.name = "reverse", .kind = TD_ATTR_BOOL}},
     .shape = gru_shape,
     .kernel = gru_kernel,
+    .work = gru_work,
     .grad = gru_gradient,
 };
 
@@ -103,6 +110,12 @@ static int back_kernel(td_tensor *const *in, int nin, const td_attrs *a,
     return rc;
 }
 
+static double back_work(const td_meta *in, int nin, const td_attrs *a,
+                        const td_meta *out) {
+    (void)nin, (void)a, (void)out;
+    return td_recurrent_work(in, -1, U);
+}
+
 TD_OP(gru_grad) = {
     .name = "gru_grad",
     .doc =
@@ -114,5 +127,6 @@ TD_OP(gru_grad) = {
     .attr = {{.name = "reverse", .kind = TD_ATTR_BOOL}},
     .shape = back_shape,
     .kernel = back_kernel,
+    .work = back_work,
     .grad = td_recurrent_no_second,
 };

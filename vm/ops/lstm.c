@@ -43,6 +43,12 @@ static int lstm_gradient(td_grad *g) {
     return 0;
 }
 
+static double lstm_work(const td_meta *in, int nin, const td_attrs *a,
+                        const td_meta *out) {
+    (void)nin, (void)a, (void)out;
+    return td_recurrent_work(in, W, U);
+}
+
 TD_OP(lstm) = {
     .name = "lstm",
     .doc = "A layer of long short-term memory over a sequence; see nn.LSTM.\n\n"
@@ -62,6 +68,7 @@ TD_OP(lstm) = {
     .attr = {{.name = "reverse", .kind = TD_ATTR_BOOL}},
     .shape = lstm_shape,
     .kernel = lstm_kernel,
+    .work = lstm_work,
     .grad = lstm_gradient,
 };
 
@@ -115,6 +122,12 @@ static int back_kernel(td_tensor *const *in, int nin, const td_attrs *a,
     return rc;
 }
 
+static double back_work(const td_meta *in, int nin, const td_attrs *a,
+                        const td_meta *out) {
+    (void)nin, (void)a, (void)out;
+    return td_recurrent_work(in, -1, G_U);
+}
+
 TD_OP(lstm_grad) = {
     .name = "lstm_grad",
     .doc = "The way back through the steps of lstm: gradients of the gates before their "
@@ -125,5 +138,6 @@ TD_OP(lstm_grad) = {
     .attr = {{.name = "reverse", .kind = TD_ATTR_BOOL}},
     .shape = back_shape,
     .kernel = back_kernel,
+    .work = back_work,
     .grad = td_recurrent_no_second,
 };

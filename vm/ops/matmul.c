@@ -217,6 +217,15 @@ static int matmul_grad(td_grad *g) {
     return 0;
 }
 
+/* A multiplication and an addition for each link of each sum. */
+static double matmul_work(const td_meta *in, int nin, const td_attrs *a,
+                          const td_meta *out) {
+    (void)nin, (void)a;
+    const td_shape *left = &in[0].shape;
+    return 2.0 * (double)td_shape_numel(&out[0].shape) *
+           (double)left->dim[left->ndim - 1];
+}
+
 TD_OP(matmul) = {
     .name = "matmul",
     .doc = "The matrix product.\n\n"
@@ -234,5 +243,6 @@ TD_OP(matmul) = {
     .save = TD_SAVE_IN(0) | TD_SAVE_IN(1),
     .shape = matmul_shape,
     .kernel = matmul_kernel,
+    .work = matmul_work,
     .grad = matmul_grad,
 };

@@ -265,3 +265,10 @@ int td_recurrent_no_second(td_grad *g) {
         "F.rnn_cell, F.gru_cell and F.lstm_cell, step by step, have them of any order");
     return TD_E_UNSUPPORTED;
 }
+
+double td_recurrent_work(const td_meta *in, int w, int u) {
+    double places = (double)in[0].shape.dim[0] * (double)in[0].shape.dim[1];
+    double weights = (double)td_shape_numel(&in[u].shape);
+    if (w >= 0) weights += (double)td_shape_numel(&in[w].shape);
+    return 2 * places * weights;
+}

@@ -52,4 +52,8 @@ td_val *td_recurrent_gout(td_grad *g, int k);
 /* The gradient rule of the backward ops: an error with a hint. */
 int td_recurrent_no_second(td_grad *g);
 
+/* td_op's work: the products with the weights in inputs `w` (-1: none) and `u`, at each place of the
+ * sequence in input 0. */
+double td_recurrent_work(const td_meta *in, int w, int u);
+
 #endif

@@ -34,6 +34,12 @@ static int rnn_gradient(td_grad *g) {
     return 0;
 }
 
+static double rnn_work(const td_meta *in, int nin, const td_attrs *a,
+                       const td_meta *out) {
+    (void)nin, (void)a, (void)out;
+    return td_recurrent_work(in, TD_REC_W, TD_REC_U);
+}
+
 TD_OP(rnn) = {
     .name = "rnn",
     .doc = "A layer of Elman's recurrent units over a sequence; see nn.RNN.\n\n"
@@ -51,6 +57,7 @@ TD_OP(rnn) = {
     .attr = {RNN_ATTRS},
     .shape = rnn_shape,
     .kernel = rnn_kernel,
+    .work = rnn_work,
     .grad = rnn_gradient,
 };
 
@@ -91,6 +98,12 @@ static int back_kernel(td_tensor *const *in, int nin, const td_attrs *a,
     return rc;
 }
 
+static double back_work(const td_meta *in, int nin, const td_attrs *a,
+                        const td_meta *out) {
+    (void)nin, (void)a, (void)out;
+    return td_recurrent_work(in, -1, U);
+}
+
 TD_OP(rnn_grad) = {
     .name = "rnn_grad",
     .doc = "The way back through the steps of rnn: gradients of the sums before the "
@@ -101,5 +114,6 @@ TD_OP(rnn_grad) = {
     .attr = {RNN_ATTRS},
     .shape = back_shape,
     .kernel = back_kernel,
+    .work = back_work,
     .grad = td_recurrent_no_second,
 };

@@ -4,7 +4,6 @@
 #include "runtime/mem.h"
 
 TD_OP_USE(expand);
-TD_OP_USE(reshape);
 
 int td_rewrite_begin(td_rewrite *w, td_program *p, td_err *err) {
     *w = (td_rewrite){.p = p};
@@ -75,10 +74,6 @@ bool td_rewrite_may_be(const td_rewrite *w, uint32_t v, uint32_t x) {
     const td_value *value = &w->p->value[v];
     return !value->given && !value->assigned &&
            w->changed_until[td_program_root(w->p, x)] <= value->maker;
-}
-
-bool td_view_is_pure(const td_op *op) {
-    return (op->flags & TD_OP_VIEW) && op != &td_op_reshape;
 }
 
 /* Is v a view in which elements may share memory? */

@@ -36,8 +36,6 @@ int td_rewrite_end(td_rewrite *w, td_program **out, td_err *err);
 /* May whoever reads v read x instead, whose elements are equal once v is made? Not when v is memory that a
  * caller gets or an operation changes; nor when x changes afterwards. v is no view. */
 bool td_rewrite_may_be(const td_rewrite *w, uint32_t v, uint32_t x);
-/* Has the view no more to it than another header, whatever its input's strides? (reshape may copy) */
-bool td_view_is_pure(const td_op *op);
 /* Can it raise an error when it runs? Checks of values are about integers: positions, labels, exponents. An
  * assignment fails when what it writes to is read-only, or shares memory with itself. */
 bool td_instr_may_fail(const td_program *p, const td_instr *in);
