@@ -25,3 +25,7 @@ void td_dense_give(td_dense *d) {
     td_scratch_give(d->scratch);
     *d = (td_dense){0};
 }
+
+td_order td_dense_order(const td_tensor *x) {
+    return td_tensor_is_contiguous(x) ? TD_ORDER_ROWS : TD_ORDER_CHANNELS;
+}

@@ -13,5 +13,7 @@ typedef struct td_dense {
 /* Errors: MEMORY. Taken ones are given back, the last one first; a zeroed one may be given back. */
 int td_dense_take(td_dense *d, const td_tensor *x, td_order order, td_err *err);
 void td_dense_give(td_dense *d);
+/* The order of a tensor that lies in one of them; rows where it lies in both. */
+td_order td_dense_order(const td_tensor *x);
 
 #endif

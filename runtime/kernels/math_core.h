@@ -120,8 +120,9 @@ static inline double td_log_f64(double x) {
     return x < 0 ? (double)NAN : y;
 }
 
-static inline float td_log_f32(float x) {
-    double k, m = td_log_reduce((double)x, &k); /* every f32 is a normal f64 */
+/* As a double, good to 2e-10, for normal positive x; NaN for NaN. */
+static inline double td_log_short(double x) {
+    double k, m = td_log_reduce(x, &k);
     double f = m - 1, s = f / (2 + f), z = s * s;
     double r = 2.0 / 13;
     r = r * z + 2.0 / 11;
@@ -129,9 +130,14 @@ static inline float td_log_f32(float x) {
     r = r * z + 2.0 / 7;
     r = r * z + 2.0 / 5;
     r = r * z + 2.0 / 3;
-    float y = (float)(k * (TD_LN2_HIGH + TD_LN2_LOW) + s * (2 + z * r));
+    double y = k * (TD_LN2_HIGH + TD_LN2_LOW) + s * (2 + z * r);
+    return x != x ? x : y;
+}
+
+static inline float td_log_f32(float x) {
+    float y = (float)td_log_short((double)x); /* every f32 is a normal f64 */
     y = x == 0 ? -INFINITY : y;
-    y = x > 0x1.fffffep127f || x != x ? x : y;
+    y = x > 0x1.fffffep127f ? x : y;
     return x < 0 ? NAN : y;
 }
 

@@ -40,6 +40,7 @@ static void log_softmax_ref(const rt *in, int nin, const td_attrs *a, rt *out) {
     CASES({.in = {{"2x5"}}, .attrs = {{A_INT(DIM, 1)}}},                                 \
           {.in = {{"2x5"}}, .attrs = {{A_INT(DIM, 0)}}},                                 \
           {.in = {{"2x3x2"}}, .attrs = {{A_INT(DIM, 1)}}},                               \
+          {.in = {{"2x3x2x2"}}, .attrs = {{A_INT(DIM, 3)}}},                             \
           {.in = {{"4"}}, .attrs = {{A_INT(DIM, 0)}}},                                   \
           {.in = {{"3x1"}}, .attrs = {{A_INT(DIM, 1)}}},                                 \
           {.in = {{"0x4"}}, .attrs = {{A_INT(DIM, 1)}}},                                 \
@@ -67,6 +68,58 @@ OP_ROW(log_softmax) = {
     .ref = log_softmax_ref,
     .flags = OP_GRAD2,
     SOFTMAX_CASES,
+};
+
+/* The inputs are the gradient and the result, which need not be one. */
+static void softmax_grad_ref(const rt *in, int nin, const td_attrs *a, rt *out) {
+    (void)nin;
+    int64_t dim = a->v[0].i;
+    rt_like(out, in);
+    for (int64_t i = 0; i < rt_numel(in); i++) {
+        double sum = 0;
+        for (int64_t c = 0; c < in->dim[dim]; c++)
+            sum += along(&in[0], i, dim, c) * along(&in[1], i, dim, c);
+        out->v[i] = in[1].v[i] * (in[0].v[i] - sum);
+    }
+}
+
+static void log_softmax_grad_ref(const rt *in, int nin, const td_attrs *a, rt *out) {
+    (void)nin;
+    int64_t dim = a->v[0].i;
+    rt_like(out, in);
+    for (int64_t i = 0; i < rt_numel(in); i++) {
+        double sum = 0;
+        for (int64_t c = 0; c < in->dim[dim]; c++) sum += along(&in[0], i, dim, c);
+        out->v[i] = in[0].v[i] - exp(in[1].v[i]) * sum;
+    }
+}
+
+#define SOFTMAX_GRAD_CASES(name)                                                         \
+    CASES({.in = {{"2x5"}, {"2x5"}}, .attrs = {{A_INT(DIM, 1)}}},                        \
+          {.in = {{"2x5"}, {"2x5"}}, .attrs = {{A_INT(DIM, 0)}}},                        \
+          {.in = {{"2x3x2"}, {"2x3x2"}}, .attrs = {{A_INT(DIM, 1)}}},                    \
+          {.in = {{"2x3x2x2"}, {"2x3x2x2"}}, .attrs = {{A_INT(DIM, 1)}}},                \
+          {.in = {{"0x4"}, {"0x4"}}, .attrs = {{A_INT(DIM, 1)}}},                        \
+          {.in = {{"3x4"}, {"4"}},                                                       \
+           .attrs = {{A_INT(DIM, 1)}},                                                   \
+           .error = name ": the gradient is 3x4, the result 4"})
+
+OP_ROW(softmax_grad) = {
+    .op = "softmax_grad",
+    .dtypes = OP_ALL,
+    .out = {OP_FLOAT},
+    .ref = softmax_grad_ref,
+    .flags = OP_GRAD2,
+    SOFTMAX_GRAD_CASES("softmax_grad"),
+};
+
+OP_ROW(log_softmax_grad) = {
+    .op = "log_softmax_grad",
+    .dtypes = OP_ALL,
+    .out = {OP_FLOAT},
+    .ref = log_softmax_grad_ref,
+    .flags = OP_GRAD2,
+    SOFTMAX_GRAD_CASES("log_softmax_grad"),
 };
 
 /* ---- nll_loss ---- */

@@ -4,8 +4,6 @@
 
 #include <math.h>
 
-#include "vm/ops/dense.h"
-
 TD_OP_USE(batch_norm_grad);
 TD_OP_USE(group_norm_grad);
 TD_OP_USE(layer_norm_grad);
@@ -111,19 +109,17 @@ static int norm_shape(td_norm_kind kind, const char *call, const td_meta *in, in
 
 static int norm_kernel(td_norm_kind kind, td_tensor *const *in, int nin,
                        const td_attrs *a, td_tensor *const *out, td_err *err) {
-    td_order order = td_order_of(out[0]);
+    td_order order = td_dense_order(out[0]);
     td_norm n = td_norm_of(kind, in[0], a, order);
-    void *scratch[3] = {NULL};
-    const void *dense[3] = {NULL};
+    td_dense dense[3] = {{0}};
     int rc = 0;
-    for (int i = 0; rc == 0 && i < nin; i++) {
-        dense[i] = td_dense(in[i], i == 0 ? order : TD_ORDER_ROWS, &scratch[i], err);
-        if (dense[i] == NULL) rc = TD_E_MEMORY;
-    }
+    for (int i = 0; rc == 0 && i < nin; i++)
+        rc = td_dense_take(&dense[i], in[i], i == 0 ? order : TD_ORDER_ROWS, err);
     if (rc == 0)
-        rc = td_norm_forward(&n, dense[0], dense[1], dense[2], td_tensor_data(out[0]),
-                             td_tensor_data(out[1]), td_tensor_data(out[2]), err);
-    for (int i = 2; i >= 0; i--) td_scratch_give(scratch[i]);
+        rc = td_norm_forward(&n, dense[0].data, dense[1].data, dense[2].data,
+                             td_tensor_data(out[0]), td_tensor_data(out[1]),
+                             td_tensor_data(out[2]), err);
+    for (int i = 2; i >= 0; i--) td_dense_give(&dense[i]);
     return rc;
 }
 

@@ -3,6 +3,7 @@
 #ifndef TD_OPS_NORM_H
 #define TD_OPS_NORM_H
 
+#include "runtime/dense.h"
 #include "runtime/kernels/norm.h"
 #include "vm/grad.h"
 

@@ -8,7 +8,6 @@
  *
  * The rule below differentiates that with mean and var as variables of their own: what flows into them goes
  * on to x through the forward operation's rule. */
-#include "vm/ops/dense.h"
 #include "vm/ops/norm.h"
 
 TD_OP_USE(rsqrt);
@@ -40,20 +39,17 @@ static int grad_shape(td_norm_kind kind, const char *call, const td_meta *in, in
 
 static int grad_kernel(td_norm_kind kind, td_tensor *const *in, int nin,
                        const td_attrs *a, td_tensor *const *out, td_err *err) {
-    td_order order = td_order_of(out[0]);
+    td_order order = td_dense_order(out[0]);
     td_norm n = td_norm_of(kind, in[0], a, order);
-    void *scratch[5] = {NULL};
-    const void *dense[5] = {NULL};
+    td_dense dense[5] = {{0}};
     int rc = 0;
-    for (int i = 0; rc == 0 && i < nin; i++) {
-        dense[i] = td_dense(in[i], i < 2 ? order : TD_ORDER_ROWS, &scratch[i], err);
-        if (dense[i] == NULL) rc = TD_E_MEMORY;
-    }
+    for (int i = 0; rc == 0 && i < nin; i++)
+        rc = td_dense_take(&dense[i], in[i], i < 2 ? order : TD_ORDER_ROWS, err);
     if (rc == 0)
-        rc = td_norm_backward(&n, dense[0], dense[1], dense[2], dense[3], dense[4],
-                              td_tensor_data(out[0]), td_tensor_data(out[1]),
-                              td_tensor_data(out[2]), err);
-    for (int i = 4; i >= 0; i--) td_scratch_give(scratch[i]);
+        rc = td_norm_backward(&n, dense[0].data, dense[1].data, dense[2].data,
+                              dense[3].data, dense[4].data, td_tensor_data(out[0]),
+                              td_tensor_data(out[1]), td_tensor_data(out[2]), err);
+    for (int i = 4; i >= 0; i--) td_dense_give(&dense[i]);
     return rc;
 }
 
