@@ -2,6 +2,8 @@
  * cut over the pool's threads. None of it changes a bit. The loops are in product_simd.c. */
 #include "runtime/kernels/product.h"
 
+#include <string.h>
+
 #include "runtime/cpu.h"
 #include "runtime/kernels/product_loops.h"
 #include "runtime/pool.h"
@@ -9,13 +11,14 @@
 
 TD_LEVEL_DECLARE(td_product_level, td_product_level);
 
-/* Links of a chain whose b is packed at a time: a panel of them stays in the first cache when there is one
- * tile of rows, in the second when there are more. */
-#define LINKS_LOW 256
-#define LINKS_HIGH 1024
 /* Links in all that are worth a piece of their own. */
 #define PIECE_LINKS (double)(1 << 20)
 #define MOST_PIECES 32
+/* Bytes of b that are gone over for one tile of rows after another: they stay in the second cache. */
+#define BLOCK_BYTES ((int64_t)384 << 10)
+#define BLOCK_LINKS 384 /* a packed tile of a stays in the first */
+#define STRIP_LINKS 256 /* of a packed panel that is used once: it stays in the first */
+#define ROWS_AHEAD 8    /* rows of b that are fetched early when b is gone over once */
 
 /* A product with its roles dealt: lanes run along j of `part`. */
 typedef struct job {
@@ -23,13 +26,15 @@ typedef struct job {
     const td_product_loops *loops;
     size_t each; /* bytes of a number */
     int64_t b_col;
-    bool packs;
+    bool packs_a, packs_b;
     int64_t panel;               /* columns */
-    int64_t chunk_k, chunk_segs; /* what is packed at a time */
+    int64_t group;               /* columns that are gone over together */
+    int64_t chunk_k, chunk_segs; /* links that are gone over together */
     int64_t cut, pieces;         /* columns or rows of a piece */
     bool cuts_rows;
-    char *scratch;
-    size_t scratch_each;
+    char *
+        scratch; /* each piece has its own: a packed group of b, then a packed tile of a */
+    size_t scratch_b, scratch_each;
 } job;
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -37,58 +42,94 @@ static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static const void *past(const job *w, const void *p, int64_t elements) {
     return (const char *)p + elements * (int64_t)w->each;
 }
+static void *into(const job *w, void *p, int64_t elements) {
+    return (char *)p + elements * (int64_t)w->each;
+}
 
 /* ---- one piece ---- */
 
-/* b[first segment..][q..][j..] into rows of `panel` numbers. */
-static void pack(const job *w, const td_part *p, const void *b, int64_t cols, char *to) {
-    int64_t row = w->panel;
-    for (int64_t s = 0; s < p->segments; s++) {
-        const char *from = past(w, b, s * w->part.b_seg);
-        char *at = to + s * p->b_seg * (int64_t)w->each;
-        if (w->part.b_row == 1) {
-            td_transpose(w->each, cols, p->k, from, w->b_col, at, row);
-            continue;
-        }
-        for (int64_t q = 0; q < p->k; q++)
-            for (int64_t j = 0; j < cols; j++) {
-                const void *x = past(w, from, q * w->part.b_row + j * w->b_col);
-                char *y = at + (q * row + j) * (int64_t)w->each;
-                if (w->each == 4)
-                    *(uint32_t *)(void *)y = *(const uint32_t *)x;
-                else
-                    *(uint64_t *)(void *)y = *(const uint64_t *)x;
-            }
+/* rows x cols numbers at any strides, so that they lie by rows. */
+static void gather(const job *w, int64_t rows, int64_t cols, const void *from,
+                   int64_t from_row, int64_t from_col, void *to, int64_t to_row) {
+    if (from_col == 1) {
+        w->loops->copy(rows, cols, from, from_row, to, to_row);
+    } else if (from_row == 1) {
+        w->loops->turn(cols, rows, from, from_col, to, to_row);
+    } else {
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t j = 0; j < cols; j++)
+                memcpy(into(w, to, i * to_row + j),
+                       past(w, from, i * from_row + j * from_col), w->each);
     }
 }
 
-/* Some columns, packed and summed a chunk of links after another. */
-static void run_packed(const job *w, td_part p, char *scratch) {
-    const td_part whole = p;
-    p.b_row = w->panel;
-    p.b_panel = 0;
-    p.b = scratch;
-    for (int64_t j = 0; j < whole.n; j += w->panel) {
-        p.n = least(w->panel, whole.n - j);
-        p.c = (char *)whole.c + j * whole.c_col * (int64_t)w->each;
-        const void *bias = whole.bias ? past(w, whole.bias, j * whole.bias_col) : NULL;
-        p.add = whole.add;
-        for (int64_t s = 0; s < whole.segments; s += w->chunk_segs)
-            for (int64_t q = 0; q < whole.k; q += w->chunk_k) {
-                p.segments = least(w->chunk_segs, whole.segments - s);
-                p.k = least(w->chunk_k, whole.k - q);
-                p.b_seg = p.k * w->panel;
-                bool ends = s + p.segments == whole.segments && q + p.k == whole.k;
-                p.bias = ends ? bias : NULL;
-                p.relu = ends && whole.relu;
-                p.a = past(w, whole.a, s * whole.a_seg + q * whole.a_col);
-                const void *b =
-                    past(w, whole.b, s * whole.b_seg + q * whole.b_row + j * w->b_col);
-                pack(w, &p, b, p.n, scratch);
-                w->loops->run(&p);
-                p.add = true;
-            }
+/* The links of p from b on, for its columns, into panels. */
+static void pack_b(const job *w, td_part *p, const void *b, void *to) {
+    p->b = to;
+    p->b_row = w->panel;
+    p->b_seg = p->k * w->panel;
+    p->b_panel = p->segments * p->b_seg;
+    for (int64_t j = 0; j < p->n; j += w->panel)
+        for (int64_t s = 0; s < p->segments; s++)
+            gather(w, p->k, least(w->panel, p->n - j),
+                   past(w, b, s * w->part.b_seg + j * w->b_col), w->part.b_row, w->b_col,
+                   into(w, to, j / w->panel * p->b_panel + s * p->b_seg), w->panel);
+}
+
+/* The same for the rows of a tile: side by side when they lie so, else one after another. */
+static void pack_a(const job *w, td_part *p, void *to) {
+    bool beside = p->a_row == 1;
+    int64_t row = beside ? w->loops->tallest[p->width] : p->k;
+    int64_t seg = beside ? p->k * row : p->m * row;
+    for (int64_t s = 0; s < p->segments; s++) {
+        const void *from = past(w, p->a, s * p->a_seg);
+        if (beside)
+            gather(w, p->k, p->m, from, p->a_col, 1, into(w, to, s * seg), row);
+        else
+            gather(w, p->m, p->k, from, p->a_row, p->a_col, into(w, to, s * seg), row);
     }
+    p->a = to;
+    p->a_seg = seg;
+    p->a_row = beside ? 1 : row;
+    p->a_col = beside ? row : 1;
+}
+
+static void run_rows(const job *w, const td_part *p, void *scratch_a) {
+    if (!w->packs_a) {
+        w->loops->run(p);
+        return;
+    }
+    int64_t tall = w->loops->tallest[p->width];
+    for (int64_t i = 0; i < p->m; i += tall) {
+        td_part t = *p;
+        t.m = least(tall, p->m - i);
+        t.a = past(w, p->a, i * p->a_row);
+        t.c = into(w, p->c, i * p->c_row);
+        if (t.bias) t.bias = past(w, p->bias, i * p->bias_row);
+        pack_a(w, &t, scratch_a);
+        w->loops->run(&t);
+    }
+}
+
+/* The columns of `whole` from j on: one chunk of links after another. */
+static void run_group(const job *w, const td_part *whole, int64_t j, char *scratch) {
+    td_part p = *whole;
+    p.n = least(w->group, whole->n - j);
+    p.c = into(w, whole->c, j * whole->c_col);
+    const void *bias = whole->bias ? past(w, whole->bias, j * whole->bias_col) : NULL;
+    for (int64_t s = 0; s < whole->segments; s += w->chunk_segs)
+        for (int64_t q = 0; q < whole->k; q += w->chunk_k) {
+            p.segments = least(w->chunk_segs, whole->segments - s);
+            p.k = least(w->chunk_k, whole->k - q);
+            bool ends = s + p.segments == whole->segments && q + p.k == whole->k;
+            p.bias = ends ? bias : NULL;
+            p.relu = ends && whole->relu;
+            p.a = past(w, whole->a, s * whole->a_seg + q * whole->a_col);
+            p.b = past(w, whole->b, s * whole->b_seg + q * whole->b_row + j * w->b_col);
+            if (w->packs_b) pack_b(w, &p, p.b, scratch);
+            run_rows(w, &p, scratch + w->scratch_b);
+            p.add = true;
+        }
 }
 
 static void run_piece(void *ctx, int64_t i) {
@@ -98,18 +139,20 @@ static void run_piece(void *ctx, int64_t i) {
     if (w->cuts_rows) {
         p.m = least(w->cut, p.m - from);
         p.a = past(w, p.a, from * p.a_row);
-        p.c = (char *)p.c + from * p.c_row * (int64_t)w->each;
+        p.c = into(w, p.c, from * p.c_row);
         if (p.bias) p.bias = past(w, p.bias, from * p.bias_row);
     } else {
         p.n = least(w->cut, p.n - from);
-        p.b = past(w, p.b, w->packs ? from * w->b_col : from / w->panel * p.b_panel);
-        p.c = (char *)p.c + from * p.c_col * (int64_t)w->each;
+        p.b = past(w, p.b, from * w->b_col);
+        p.c = into(w, p.c, from * p.c_col);
         if (p.bias) p.bias = past(w, p.bias, from * p.bias_col);
     }
-    if (w->packs)
-        run_packed(w, p, w->scratch + (size_t)i * w->scratch_each);
-    else
+    if (p.segments == 0) {
         w->loops->run(&p);
+        return;
+    }
+    for (int64_t j = 0; j < p.n; j += w->group)
+        run_group(w, &p, j, w->scratch + (size_t)i * w->scratch_each);
 }
 
 /* ---- what is chosen ---- */
@@ -155,12 +198,38 @@ static int width_for(const td_product_loops *l, int64_t m, int64_t n) {
     return m <= l->tallest[4] ? 4 : m <= l->tallest[3] ? 3 : 2;
 }
 
-static void plan_packing(job *w) {
+/* Rows (or links) of a that lie a multiple of half a page apart push each other out of the first cache. */
+static bool lies_badly(const td_part *p, size_t each) {
+    int64_t stride = p->a_col == 1 ? p->a_row : p->a_col;
+    return stride * (int64_t)each % 2048 == 0;
+}
+
+static void plan_blocks(job *w, bool b_lies) {
     td_part *p = &w->part;
-    int64_t links = p->m <= w->loops->tallest[p->width] ? LINKS_LOW : LINKS_HIGH;
-    w->chunk_k = least(p->k, links);
-    w->chunk_segs = p->k > links ? 1 : least(p->segments, links / p->k);
-    w->scratch_each = (size_t)(w->chunk_k * w->chunk_segs * w->panel) * w->each;
+    w->group = p->n;
+    w->chunk_k = p->k;
+    w->chunk_segs = p->segments;
+    if (p->segments == 0) return;
+    int64_t links = p->k * p->segments, each = (int64_t)w->each;
+    int64_t tall = w->loops->tallest[p->width], tiles = ceil_div(p->m, tall);
+    bool is_large = links * p->n * each > 2 * BLOCK_BYTES;
+    w->packs_b = !b_lies || (is_large && tiles >= 8);
+    p->rows_first = w->packs_b ? tiles > 1 : !is_large;
+    if (w->packs_b) {
+        int64_t most = tiles > 1 ? BLOCK_LINKS : STRIP_LINKS;
+        w->chunk_k = least(p->k, most);
+        w->chunk_segs = p->k > most ? 1 : least(p->segments, most / p->k);
+        int64_t panel_bytes = w->chunk_k * w->chunk_segs * w->panel * each;
+        int64_t panels = tiles > 1 ? BLOCK_BYTES / panel_bytes : 1;
+        w->group = least(p->n, (panels > 0 ? panels : 1) * w->panel);
+        w->scratch_b = (size_t)(ceil_div(w->group, w->panel) * panel_bytes);
+    } else if (is_large && tiles <= 2) {
+        p->ahead = ROWS_AHEAD * p->b_row;
+    }
+    w->packs_a =
+        w->packs_b && tiles > 1 && w->group >= 8 * w->panel && lies_badly(p, w->each);
+    w->scratch_each = w->scratch_b;
+    if (w->packs_a) w->scratch_each += (size_t)(w->chunk_k * w->chunk_segs * tall * each);
 }
 
 static void plan_pieces(job *w) {
@@ -179,6 +248,12 @@ static void plan_pieces(job *w) {
     w->pieces = ceil_div(w->cuts_rows ? p->m : p->n, w->cut);
 }
 
+void td_transpose(size_t each, int64_t rows, int64_t cols, const void *from,
+                  int64_t from_row, void *to, int64_t to_row) {
+    const td_product_level *level = TD_LEVEL_PICK(td_product_level);
+    (each == 4 ? &level->f32 : &level->f64)->turn(rows, cols, from, from_row, to, to_row);
+}
+
 int td_product_run(const td_product *product, td_err *err) {
     return td_product_run_at(TD_LEVEL_PICK(td_product_level), product, err);
 }
@@ -195,7 +270,6 @@ int td_product_run_at(const td_product_level *level, const td_product *product,
     bool turns = price(&t, lanes, t.m, t.n, !a_lies, t.c_row == 1) <
                  price(&t, lanes, t.n, t.m, !b_lies, t.c_col == 1);
     if (turns) t = turned(&t);
-    w.packs = turns ? !a_lies : !b_lies;
     w.part = (td_part){.m = t.m,
                        .n = t.n,
                        .k = t.k,
@@ -219,12 +293,9 @@ int td_product_run_at(const td_product_level *level, const td_product *product,
     w.b_col = t.b_col;
     w.panel = w.part.width * lanes;
     w.part.b_panel = w.panel;
-    if (w.part.segments > 0 && w.packs)
-        plan_packing(&w);
-    else
-        w.packs = false;
+    plan_blocks(&w, turns ? a_lies : b_lies);
     plan_pieces(&w);
-    if (w.packs) {
+    if (w.scratch_each > 0) {
         w.scratch = td_scratch_take((size_t)w.pieces * w.scratch_each, err);
         if (w.scratch == NULL) return TD_E_MEMORY;
     }

@@ -19,6 +19,7 @@ typedef struct td_part {
     const void *
         bias; /* NULL, or bias[i * bias_row + j * bias_col]: one of them is 0, the other 1 */
     int64_t bias_row, bias_col;
+    int64_t ahead; /* elements of b: how far ahead of its use it is fetched, or 0 */
     int width;
     bool
         rows_first; /* all panels for a few rows, then the next rows; else the other way round */
@@ -29,6 +30,12 @@ typedef struct td_product_loops {
     int lanes;                       /* numbers in a vector */
     int tallest[TD_PART_WIDEST + 1]; /* [width]: rows of the largest tile */
     void (*run)(const td_part *p);
+    /* td_transpose of one element size */
+    void (*turn)(int64_t rows, int64_t cols, const void *from, int64_t from_row, void *to,
+                 int64_t to_row);
+    /* to[i*to_row + j] = from[i*from_row + j] for i < rows, j < cols */
+    void (*copy)(int64_t rows, int64_t cols, const void *from, int64_t from_row, void *to,
+                 int64_t to_row);
 } td_product_loops;
 
 typedef struct td_product_level {

@@ -32,15 +32,19 @@ static const int tallest_f64[TD_PART_WIDEST + 1] = HEIGHTS;
 
 #define S f32
 #define REAL float
+#include "runtime/kernels/transpose_tile.h"
+
 #include "runtime/kernels/product_tile.h"
 #undef S
 #undef REAL
 #define S f64
 #define REAL double
+#include "runtime/kernels/transpose_tile.h"
+
 #include "runtime/kernels/product_tile.h"
 
 extern const td_product_level TD_LEVELED(td_product_level);
 const td_product_level TD_LEVELED(td_product_level) = {
-    .f32 = {VECTOR_BYTES / 4, HEIGHTS, run_f32},
-    .f64 = {VECTOR_BYTES / 8, HEIGHTS, run_f64},
+    .f32 = {VECTOR_BYTES / 4, HEIGHTS, run_f32, turn_all_f32, copy_all_f32},
+    .f64 = {VECTOR_BYTES / 8, HEIGHTS, run_f64, turn_all_f64, copy_all_f64},
 };

@@ -33,6 +33,8 @@ INLINE void OF(tile)(const int rows, const int width, const td_part *p, const RE
         for (int64_t q = p->k; q > 0; q--) {
             OF(vec) column[TD_PART_WIDEST];
             EACH_VECTOR column[v] = LOAD(from);
+            if (p->ahead)
+                EACH_VECTOR __builtin_prefetch(from + p->ahead + v * LANES, 0, 3);
             EACH_ROW {
                 const REAL *at = (const REAL *)(const void *)(four[r / 4] + r % 4 * row);
                 const OF(vec) x = OF(spread)(*at);
@@ -86,6 +88,10 @@ static void OF(tile_apart)(const td_part *p, OF(tile_fn) * tile, int64_t rows,
             for (int64_t i = 0; i < rows; i++)
                 square[i * wide + j] = c[i * p->c_row + j * p->c_col];
     tile(p, a, b, square, wide, bias, last);
+    if (p->c_row == 1) {
+        OF(turn_all)(rows, cols, square, wide, c, p->c_col);
+        return;
+    }
     for (int64_t j = 0; j < cols; j++)
         for (int64_t i = 0; i < rows; i++)
             c[i * p->c_row + j * p->c_col] = square[i * wide + j];

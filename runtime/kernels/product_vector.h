@@ -54,6 +54,32 @@ INLINE vec_f64 relu_f64(vec_f64 x) {
     return _mm512_maskz_mov_pd(_mm512_cmp_pd_mask(x, zero_f64(), _CMP_NLE_UQ), x);
 }
 
+/* 16 bytes from each of four places. */
+INLINE vec_f32 gather_f32(const float *const p[4]) {
+    vec_f32 x = _mm512_castps128_ps512(_mm_loadu_ps(p[0]));
+    x = _mm512_insertf32x4(x, _mm_loadu_ps(p[1]), 1);
+    x = _mm512_insertf32x4(x, _mm_loadu_ps(p[2]), 2);
+    return _mm512_insertf32x4(x, _mm_loadu_ps(p[3]), 3);
+}
+INLINE vec_f64 gather_f64(const double *const p[4]) {
+    vec_f64 x = _mm512_castpd128_pd512(_mm_loadu_pd(p[0]));
+    x = _mm512_insertf64x2(x, _mm_loadu_pd(p[1]), 1);
+    x = _mm512_insertf64x2(x, _mm_loadu_pd(p[2]), 2);
+    return _mm512_insertf64x2(x, _mm_loadu_pd(p[3]), 3);
+}
+/* Turns each square of 16 bytes a row. */
+INLINE void turn_f32(vec_f32 x[4]) {
+    vec_f32 a = _mm512_unpacklo_ps(x[0], x[2]), b = _mm512_unpackhi_ps(x[0], x[2]);
+    vec_f32 c = _mm512_unpacklo_ps(x[1], x[3]), d = _mm512_unpackhi_ps(x[1], x[3]);
+    x[0] = _mm512_unpacklo_ps(a, c), x[1] = _mm512_unpackhi_ps(a, c);
+    x[2] = _mm512_unpacklo_ps(b, d), x[3] = _mm512_unpackhi_ps(b, d);
+}
+INLINE void turn_f64(vec_f64 x[2]) {
+    vec_f64 a = _mm512_unpacklo_pd(x[0], x[1]);
+    x[1] = _mm512_unpackhi_pd(x[0], x[1]);
+    x[0] = a;
+}
+
 #elif defined(__AVX2__)
 
 #define VECTOR_BYTES 32
@@ -101,6 +127,28 @@ INLINE vec_f64 relu_f64(vec_f64 x) {
     return _mm256_and_pd(x, _mm256_cmp_pd(x, zero_f64(), _CMP_NLE_UQ));
 }
 
+/* 16 bytes from each of two places. */
+INLINE vec_f32 gather_f32(const float *const p[2]) {
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p[0])),
+                                _mm_loadu_ps(p[1]), 1);
+}
+INLINE vec_f64 gather_f64(const double *const p[2]) {
+    return _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(p[0])),
+                                _mm_loadu_pd(p[1]), 1);
+}
+/* Turns each square of 16 bytes a row. */
+INLINE void turn_f32(vec_f32 x[4]) {
+    vec_f32 a = _mm256_unpacklo_ps(x[0], x[2]), b = _mm256_unpackhi_ps(x[0], x[2]);
+    vec_f32 c = _mm256_unpacklo_ps(x[1], x[3]), d = _mm256_unpackhi_ps(x[1], x[3]);
+    x[0] = _mm256_unpacklo_ps(a, c), x[1] = _mm256_unpackhi_ps(a, c);
+    x[2] = _mm256_unpacklo_ps(b, d), x[3] = _mm256_unpackhi_ps(b, d);
+}
+INLINE void turn_f64(vec_f64 x[2]) {
+    vec_f64 a = _mm256_unpacklo_pd(x[0], x[1]);
+    x[1] = _mm256_unpackhi_pd(x[0], x[1]);
+    x[0] = a;
+}
+
 #else /* 16 bytes in the compiler's own vectors; a mask is a count */
 
 #define VECTOR_BYTES 16
@@ -132,6 +180,25 @@ INLINE vec_f64 relu_f64(vec_f64 x) {
 GENERIC(f32, float, int32_t)
 GENERIC(f64, double, int64_t)
 #undef GENERIC
+
+INLINE vec_f32 gather_f32(const float *const p[1]) { return load_f32(p[0]); }
+INLINE vec_f64 gather_f64(const double *const p[1]) { return load_f64(p[0]); }
+/* Turns a square of 16 bytes a row. */
+INLINE void turn_f32(vec_f32 x[4]) {
+    vec_f32 a = __builtin_shufflevector(x[0], x[2], 0, 4, 1, 5);
+    vec_f32 b = __builtin_shufflevector(x[0], x[2], 2, 6, 3, 7);
+    vec_f32 c = __builtin_shufflevector(x[1], x[3], 0, 4, 1, 5);
+    vec_f32 d = __builtin_shufflevector(x[1], x[3], 2, 6, 3, 7);
+    x[0] = __builtin_shufflevector(a, c, 0, 4, 1, 5);
+    x[1] = __builtin_shufflevector(a, c, 2, 6, 3, 7);
+    x[2] = __builtin_shufflevector(b, d, 0, 4, 1, 5);
+    x[3] = __builtin_shufflevector(b, d, 2, 6, 3, 7);
+}
+INLINE void turn_f64(vec_f64 x[2]) {
+    vec_f64 a = __builtin_shufflevector(x[0], x[1], 0, 2);
+    x[1] = __builtin_shufflevector(x[0], x[1], 1, 3);
+    x[0] = a;
+}
 
 #endif
 
