@@ -6,6 +6,7 @@ changed: later versions must still read it. New ones get new names.
 A file is a comment line (#) that says what it is, then the message's octets in hex, 32 a line. The fuzzers of the wire
 begin with the same messages, in the form that each of them takes: tests/fuzz/corpus/.
 """
+import hashlib
 import os
 import struct
 
@@ -168,12 +169,16 @@ def row(*messages):
     return b"".join(short(len(m)) + m for m in messages)
 
 
-def save(name, what, message):
-    seed("frame", name, message)
+def keep(name, what, octets):
     with open(os.path.join(FOLDER, name + ".hex"), "w") as f:
         f.write("# %s\n" % what)
-        for at in range(0, len(message), 32):
-            f.write(message[at:at + 32].hex() + "\n")
+        for at in range(0, len(octets), 32):
+            f.write(octets[at:at + 32].hex() + "\n")
+
+
+def save(name, what, message):
+    keep(name, what, message)
+    seed("frame", name, message)
 
 
 def frames():
@@ -297,8 +302,52 @@ def replies():
         seed("reply", name, short(len(head)) + short(len(bulk)) + head + bulk)
 
 
+# ---- programs ----
+
+def instr(name, *rest):
+    """name: a text the first time, then a number."""
+    return (b"\0" + text(name) if isinstance(name, str) else uint(name)) + b"".join(rest)
+
+
+def program(inputs, constants, operations, outputs, draws=0, fixed=False):
+    def counted(list):
+        return uint(len(list)) + b"".join(list)
+    return (b"TDPR" + bytes([1, fixed]) + uint(draws) + counted(inputs) + counted(constants) +
+            counted(operations) + counted([uint(v) for v in outputs]))
+
+
+def keep_program(name, what, octets):
+    """Its hash stands in the comment; the fuzzer begins with it."""
+    digest = hashlib.blake2b(octets, digest_size=32).hexdigest()
+    keep("program-" + name, "%s; BLAKE2b-256 %s" % (what, digest), octets)
+    seed("program", name, octets)
+
+
+def programs():
+    dims = sint(0) + sint(1)
+    keep_program("step", "a program with an operation of every form", program(
+        [tensor("f32", 2, 3), tensor("f32", 4, 3)],
+        [tensor("i64", 2) + i64s(7, -1), tensor("f32") + f32s(0.5)],
+        [instr("transpose", uint(1), dims),                         # 4
+         instr("matmul", uint(0), uint(4)),                         # 5
+         instr("leaky_relu", uint(5), f64(0.25)),                   # 6
+         instr("max_dim", uint(6), sint(1), sint(0)),               # 7, 8
+         instr("cat", uint(2), uint(8), uint(2), sint(0)),          # 9
+         instr("randn", ints(4, 3), sint(0), sint(1), sint(DTYPES["f32"])),  # 10
+         instr("mul", uint(10), uint(3)),                           # 11
+         instr("assign", uint(1), uint(11)),
+         instr("sum", uint(6), ints(0), sint(1)),                   # 12
+         instr(7, uint(12), uint(12))],                             # 13: mul again, by its number
+        [7, 9, 12, 13, 2], draws=3))
+    keep_program("fixed", "seeds and streams as they are written", program(
+        [], [], [instr("rand", ints(2), sint(-5), sint(1 << 40), sint(DTYPES["f64"]))], [0], fixed=True))
+    keep_program("nothing", "no operation: an input and a constant are given back", program(
+        [tensor("bool", 0, 2)], [tensor("u8", 1, 2) + b"\x05\x06"], [], [0, 1, 0]))
+
+
 if __name__ == "__main__":
     os.makedirs(FOLDER, exist_ok=True)
     frames()
     exchanges()
     replies()
+    programs()
