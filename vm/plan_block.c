@@ -67,8 +67,9 @@ static uint32_t find_into(const maker *m, uint32_t k) {
     uint32_t root = root_of(m, instr_at(m, found)->in[0]);
     for (uint32_t j = 0; j < m->count; j++) {
         if (j > k && j <= found && reads(m, j, root)) return TD_NO_VALUE;
-        if (j != found && assigns(m, j) && root_of(m, instr_at(m, j)->in[0]) == root)
-            return TD_NO_VALUE;
+        bool writes = assigns(m, j) ? root_of(m, instr_at(m, j)->in[0]) == root
+                                    : j > k && instr_at(m, j)->out == root;
+        if (j != found && writes) return TD_NO_VALUE;
     }
     return found;
 }

@@ -137,7 +137,6 @@ static bool fuses(const td_op *op) {
  * group `other`? True also when the search is given up. */
 static bool reaches(fuser *f, uint32_t from, uint32_t other) {
     uint32_t mark = ++f->searches, visited = 0;
-    const uint32_t oldest = f->group[other].member.item[0];
     f->stack.count = 0;
     f->group[from].seen = mark;
     if (!push(&f->stack, from)) return true;
@@ -152,9 +151,7 @@ static bool reaches(fuser *f, uint32_t from, uint32_t other) {
                     if (at != from) return true;
                     continue;
                 }
-                const list *them = &f->group[g].member;
-                if (f->group[g].seen == mark || them->item[them->count - 1] < oldest)
-                    continue;
+                if (f->group[g].seen == mark) continue;
                 f->group[g].seen = mark;
                 if (++visited > SEARCH_MOST || !push(&f->stack, g)) return true;
             }
