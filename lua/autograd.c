@@ -3,6 +3,7 @@
 
 #include "lua/host.h"
 #include "runtime/mem.h"
+#include "vm/trace.h"
 
 /* ---- switches ---- */
 
@@ -138,6 +139,10 @@ static int core_become(lua_State *L) { /* [-2, +0, e] */
         return tdl_fail(L, TD_E_STATE, "become",
                         "the tensor is the result of an operation");
     if (p == q) return 0;
+    if (td_trace_current())
+        return tdl_fail(L, TD_E_STATE, "become",
+                        "what a tensor is cannot change while tide.compile traces '%s'",
+                        td_trace_name(td_trace_current()));
     if (q->t)
         td_val_become_here(p, td_tensor_ref(q->t));
     else if (q->obj)
@@ -158,8 +163,14 @@ static int core_tape_off(lua_State *L) { /* [-1, +1, -] */
 
 /* ---- fields ---- */
 
+static void trace_grad(lua_State *L, td_val *v, bool write) { /* [-0, +0, e] */
+    td_err err = {0};
+    if (td_trace_grad(v, write, &err)) tdl_raise(L, &err);
+}
+
 static int get_grad(lua_State *L) { /* [-0, +1, e] */
     td_val *v = tdl_check_val(L, 1, "grad");
+    trace_grad(L, v, false);
     if (v->grad) {
         td_val **slot = tdl_push_slot(L);
         *slot = td_val_ref(v->grad);
@@ -178,6 +189,7 @@ static int set_grad(lua_State *L) { /* [-0, +0, e] */
     if (g && !td_shape_equal(&g->meta.shape, &v->meta.shape))
         tdl_fail(L, TD_E_SHAPE, "grad", "a gradient of %s for a tensor of %s",
                  td_shape_text(&g->meta.shape, a), td_shape_text(&v->meta.shape, b));
+    trace_grad(L, v, true);
     td_val *old = v->grad;
     v->grad = g ? td_val_ref(g) : NULL;
     td_val_unref(&old);

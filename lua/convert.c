@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lua/host.h"
+#include "vm/trace.h"
 
 int tdl_no_dtype(lua_State *L, const char *call, const char *name) { /* [-0, +0, e] */
     static const char *const names[] = {
@@ -158,6 +159,12 @@ void tdl_push_from_table(lua_State *L, int idx, td_dtype dtype,
     }
     w.out = td_tensor_data(t);
     fill(&w, 0, lua_absindex(L, idx));
+    if (td_trace_current()) {
+        td_val *made = td_trace_made(td_trace_current(), td_tensor_ref(t), &err);
+        if (made == NULL) tdl_raise(L, &err);
+        td_val_unref(slot);
+        *slot = made;
+    }
     tdl_collect(L, false);
 }
 
@@ -198,6 +205,8 @@ static void push_nested(lua_State *L, const td_tensor *t, int dim, const char *p
 static td_tensor *tensor_here(lua_State *L, const char *call) { /* [-0, +0, e] waits */
     td_val *v = tdl_check_val(L, 1, call);
     td_err err = {0};
+    if (td_trace_current() && !td_val_place(v))
+        td_trace_refuse_here(call, &err), tdl_raise(L, &err);
     lua_State *before = tdl_enter(L);
     td_tensor *t = td_val_tensor(v, call, &err);
     tdl_leave(before);

@@ -20,6 +20,7 @@ end
 -- Seed and stream of the next random operation.
 function Draws:next()
   if not self.seed then return core.random_stream() end
+  core.not_traced("seed", "a sequence with a seed of its own")
   self.streams = self.streams + 1
   return self.seed, self.streams
 end

@@ -13,6 +13,7 @@ typedef struct tdl_host {
     /* The collector's account, as it stood after its last run. */
     uint64_t seen_bytes, seen_away_bytes, seen_away_objects;
     uint64_t handles; /* tensor userdata made since */
+    uint64_t module_edits; /* fields of modules that were set: compiled functions look again */
 } tdl_host;
 
 static inline tdl_host *tdl_host_of(lua_State *L) {
@@ -30,6 +31,7 @@ void tdl_open_autograd(lua_State *L);
 void tdl_open_ops(lua_State *L);
 void tdl_open_terminal(lua_State *L);
 void tdl_open_files(lua_State *L);
+void tdl_open_compile(lua_State *L);
 
 /* ---- arguments ---- */
 

@@ -4,6 +4,7 @@
 
 #include "lua/host.h"
 #include "vm/ops/nonzero.h"
+#include "vm/trace.h"
 
 TD_OP_USE(select);
 TD_OP_USE(narrow);
@@ -160,7 +161,11 @@ int tdl_newindex(lua_State *L) { /* [-3, +0, e] */
 static int core_nonzero(lua_State *L) { /* [-0, +1, e] */
     td_val *v = tdl_check_val(L, 1, "index");
     td_err err = {0};
-    if (td_val_place(v)) {
+    if (td_trace_current() && !td_val_place(v)) {
+        td_trace_refuse_here("index", &err);
+        tdl_raise(L, &err);
+    }
+    if (td_val_place(v) && !td_place_is_trace(v->obj->place)) {
         td_fail(&err, TD_E_UNSUPPORTED, "index",
                 "a mask at %s: its values decide the shape of the result",
                 td_val_place(v)->name);

@@ -32,7 +32,9 @@ local function make_object_meta(class)
   return {
     __name = class.class_name,
     __index = function(object, key)
-      local value = registry.state(object).values[key]
+      local values = registry.state(object).values
+      local value = values[key]
+      if core.watch then core.watch(values, key) end
       if value ~= nil then return value end
       if key == "location" then return place_of(object) end
       return class[key]
@@ -146,6 +148,7 @@ end
 --- The modules that are directly in this one: a list.
 function Module:children()
   local state, all = registry.state(self), {}
+  if core.watch then registry.watch(state, "module") end
   for i, key in ipairs(state.module) do all[i] = state.values[key] end
   return all
 end

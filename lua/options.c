@@ -3,10 +3,12 @@
 #include <string.h>
 
 #include "lua/host.h"
+#include "vm/trace.h"
 
 const char *tdl_val_text(const td_val *v, char text[TDL_WHAT_TEXT]) {
     char shape[TD_SHAPE_TEXT];
     const td_place *place = td_val_place(v);
+    if (place && td_place_is_trace(place)) place = NULL;
     snprintf(text, TDL_WHAT_TEXT, "%s %s%s%.40s", td_shape_text(&v->meta.shape, shape),
              td_dtype_name(v->meta.dtype), place ? " at " : "", place ? place->name : "");
     return text;

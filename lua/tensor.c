@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "lua/host.h"
+#include "vm/trace.h"
 
 /* Their addresses name things in the registry. */
 static const char meta_key = 0, methods_key = 0, fields_key = 0, places_key = 0;
@@ -112,7 +113,8 @@ static int op_compare(lua_State *L) { /* [-2, +1, e] */
     td_err err = {0};
     lua_State *before = tdl_enter(L);
     td_tensor *t = NULL;
-    if (td_val_place(v)) { /* the answer lives at a worker: have it fetched */
+    td_place *place = td_val_place(v);
+    if (place && !td_place_is_trace(place)) { /* at a worker: have it fetched */
         lua_getfield(L, -1, "copy");
         lua_pushvalue(L, -2);
         lua_call(L, 1, 1);
@@ -261,7 +263,7 @@ static int core_fields(lua_State *L) { /* [-0, +1, -] */
 /* place_name(x): where it lives, nil for here. */
 static int core_place_name(lua_State *L) { /* [-0, +1, e] */
     td_place *place = td_val_place(tdl_check_val(L, 1, "place_name"));
-    if (place)
+    if (place && !td_place_is_trace(place))
         lua_pushstring(L, place->name);
     else
         lua_pushnil(L);

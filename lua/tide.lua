@@ -13,6 +13,7 @@ local parts = {
   {"tide.index"},
   {"tide.compare"},
   {"tide.autograd"},
+  {"tide.compile"},
   {"tide.gradcheck"},
   {"tide.pretty", internal = true},
   {"tide.functional", global = "F"},

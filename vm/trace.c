@@ -68,6 +68,14 @@ int td_trace_refuse(const td_place *p, const char *call, td_err *err) {
     return TD_E_STATE;
 }
 
+int td_trace_refuse_here(const char *call, td_err *err) {
+    td_fail(err, TD_E_STATE, call,
+            "tide.compile traces '%s', and each run may find another value",
+            current->place->name);
+    td_hint(err, "look at it outside of the function");
+    return TD_E_STATE;
+}
+
 /* ---- beginning and end ---- */
 
 static int out_of_memory(td_err *err) {
@@ -117,6 +125,8 @@ void td_trace_free(td_trace **tp) {
     td_place_unref(&t->place);
     td_free(t);
 }
+
+const char *td_trace_name(const td_trace *t) { return t->place->name; }
 
 void td_trace_set_line(td_trace *t, td_trace_line *line) { t->line = line; }
 

@@ -27,6 +27,7 @@ td_trace *td_trace_new(const char *name, td_err *err);
 /* Gradients that the function changed are as they were before. Values that are left over of it raise
  * errors from now on. */
 void td_trace_free(td_trace **t);
+const char *td_trace_name(const td_trace *t);
 
 /* This thread's; NULL when nothing is traced. set_current returns the old one, to be put back: NULL for a
  * while makes operations run as usual (an optimiser's state that is made on the way). */
@@ -117,5 +118,7 @@ int td_trace_grad(td_val *leaf, bool write, td_err *err);
 bool td_place_is_trace(const td_place *p);
 /* The error of whoever wants the contents of a value there, or uses it after the end. */
 int td_trace_refuse(const td_place *p, const char *call, td_err *err);
+/* The same for a tensor that is here, whose contents each run may find changed. */
+int td_trace_refuse_here(const char *call, td_err *err);
 
 #endif

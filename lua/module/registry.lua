@@ -78,6 +78,7 @@ function registry.assign(object, key, value)
   local old = state.kinds[key]
   registry.register(state, key, kind_for(object, key, value, old))
   state.values[key] = value
+  core.module_edited()
 end
 
 -- An empty object of a class's metatable, and the state of an object.
@@ -85,6 +86,13 @@ function registry.new(meta) return setmetatable({[STATE] = registry.new_state()}
 function registry.state(object) return rawget(object, STATE) end
 
 -- ---- walks ----
+
+-- A compiled function depends on all fields of that kind, and on there being no more.
+function registry.watch(state, kind)
+  local keys = state[kind]
+  for _, key in ipairs(keys) do core.watch(state.values, key) end
+  core.watch(keys, #keys + 1)
+end
 
 -- The name that a field has in state dicts: PyTorch counts the modules of a list from 0.
 function registry.dict_name(key)
@@ -99,6 +107,7 @@ function registry.walk(module, visit, prefix, seen)
   seen[module] = true
   visit(prefix, module)
   local state = rawget(module, STATE)
+  if core.watch then registry.watch(state, "module") end
   for _, key in ipairs(state.module) do
     registry.walk(state.values[key], visit, prefix .. registry.dict_name(key) .. ".", seen)
   end
@@ -109,6 +118,7 @@ function registry.named(module, kind)
   local found, seen = ordered.new(), {}
   registry.walk(module, function(prefix, m)
     local state = rawget(m, STATE)
+    if core.watch then registry.watch(state, kind) end
     for _, key in ipairs(state[kind]) do
       local tensor = state.values[key]
       if not seen[tensor] then

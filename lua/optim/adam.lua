@@ -29,8 +29,9 @@ local function update(self, p, g, state, o)
     most = self:tensor(p, state, "largest_square")
     most:assign(op.maximum(most, v))
   end
-  local lack1, lack2 = 1 - beta1 ^ state.step, 1 - beta2 ^ state.step
-  p:assign(p - m / (most:sqrt() / math.sqrt(lack2) + o.eps) * (o.lr / lack1))
+  local root = core.late(function() return math.sqrt(1 - beta2 ^ state.step) end)
+  local rate = core.late(function() return o.lr / (1 - beta1 ^ state.step) end)
+  p:assign(p - m / (most:sqrt() / root + o.eps) * rate)
 end
 
 --- optim.Adam(params): moving means of the gradient and of its square set each element's step
@@ -63,7 +64,7 @@ optim.AdamW = Optimizer.class("optim.AdamW",
 optim.AdamW.check = check_betas
 
 function optim.AdamW:update(p, g, state, o)
-  p:assign(p * (1 - o.lr * o.weight_decay))
+  p:assign(p * core.late(function() return 1 - o.lr * o.weight_decay end))
   update(self, p, g, state, o)
 end
 

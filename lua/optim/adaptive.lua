@@ -24,7 +24,8 @@ function optim.Adagrad:update(p, g, state, o)
   local sum = self:tensor(p, state, "sum",
     function() return core.zeros_like(p) + o.initial_accumulator_value end)
   sum:assign(sum + g * g)
-  p:assign(p - g / (sum:sqrt() + o.eps) * (o.lr / (1 + (state.step - 1) * o.lr_decay)))
+  local rate = core.late(function() return o.lr / (1 + (state.step - 1) * o.lr_decay) end)
+  p:assign(p - g / (sum:sqrt() + o.eps) * rate)
 end
 
 --- optim.RMSprop(params): each element's step is divided by the root of a moving mean of the
@@ -57,7 +58,7 @@ function optim.RMSprop:update(p, g, state, o)
     v:assign(v * o.momentum + step)
     step = v
   end
-  p:assign(p - step * o.lr)
+  p:assign(p - step * core.setting(o, "lr"))
 end
 
 return optim

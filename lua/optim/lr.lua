@@ -16,6 +16,7 @@ local function schedule(name, init, rate)
   --- Makes one step of the schedule: sets the optimiser's learning rates (opt.lr, and those of
   -- groups that have their own).
   function class:step()
+    core.not_traced(name, "a step of the schedule")
     self.steps = self.steps + 1
     self:set()
   end
@@ -93,6 +94,7 @@ end, function(self, steps, base)
 end)
 
 function lr.Warmup:step()
+  core.not_traced("optim.lr.Warmup", "a step of the schedule")
   self.steps = self.steps + 1
   if self.after and self.steps > self.total then
     self.after:step()

@@ -94,7 +94,7 @@ function Optimizer.class(name, presets, limits, required)
       setmetatable(group, {__index = self})
       if class.check then self:check(group) end
     end
-    self.state = {}
+    self.state, self.layout = {}, 0
     return self
   end
   getmetatable(class).__tostring = function() return "class " .. name end
@@ -112,6 +112,7 @@ end
 function Optimizer:step()
   local _ <close> = core.no_grad()
   for _, group in ipairs(self.groups) do
+    self:guard(group)
     for _, p in ipairs(group.params) do
       local grad = p.grad
       if grad then
@@ -121,25 +122,38 @@ function Optimizer:step()
           state = {step = 0}
           self.state[p] = state
         end
-        state.step = state.step + 1
-        self:update(p, grad, state, group)
+        self:update(p, grad, state, group, core.count(state, "step"))
       end
     end
   end
 end
 
--- The state's tensor of that name, where p lives. At first it is what `make` gives: zeros when
--- left out.
+-- A compiled step holds for the settings of its trace, lr aside, and for the tensors of the state that were
+-- there.
+function Optimizer:guard(group)
+  if not core.tracing() then return end
+  core.guard(self, "layout")
+  for key in pairs(self.presets) do
+    if key ~= "lr" then core.guard_setting(group, key, self) end
+    local value = group[key]
+    for i = 1, type(value) == "table" and #value or 0 do core.guard(value, i) end
+  end
+end
+
+-- The state's tensor of that name, where p lives, and whether it is new: then it is what `make` gives, zeros
+-- when left out.
 function Optimizer:tensor(p, state, key, make)
   local tensor = state[key]
   if tensor == nil then
-    tensor = make and make() or core.zeros_like(p)
+    tensor = core.untraced(make or core.zeros_like, p)
+    state[key] = tensor
     add_companion(p, state, key)
+    return tensor, true
   elseif tensor.location ~= p.location then
     tensor = core.bring(tensor, p)
+    state[key], self.layout = tensor, self.layout + 1
   end
-  state[key] = tensor
-  return tensor
+  return tensor, false
 end
 
 --- What the optimiser needs to go on later: settings, and for each parameter its numbers and
@@ -184,6 +198,7 @@ function Optimizer:load_state_dict(dict)
     end
   end
   core.options("load_state_dict", dict.settings, {}, self:setting_names())
+  self.layout = self.layout + 1
   for key, value in pairs(dict.settings) do self[key] = value end
   for g, settings in ipairs(dict.groups) do
     for key, value in pairs(settings) do self.groups[g][key] = value end

@@ -26,15 +26,17 @@ function optim.SGD:check(o)
   end
 end
 
-function optim.SGD:update(p, g, state, o)
+function optim.SGD:update(p, g, state, o, step)
   if o.weight_decay ~= 0 then g = g + p * o.weight_decay end
   if o.momentum ~= 0 then
-    local is_first = state.velocity == nil
-    local v = self:tensor(p, state, "velocity", function() return g:clone() end)
-    if not is_first then v:assign(v * o.momentum + g * (1 - o.dampening)) end
+    local v, is_new = self:tensor(p, state, "velocity")
+    local first = is_new and step
+    local keep = core.late(function() return state.step == first and 0 or o.momentum end)
+    local take = core.late(function() return state.step == first and 1 or 1 - o.dampening end)
+    v:assign(v * keep + g * take)
     g = o.nesterov and g + v * o.momentum or v
   end
-  p:assign(p - g * o.lr)
+  p:assign(p - g * core.setting(o, "lr"))
 end
 
 return optim
