@@ -27,9 +27,15 @@ static td_conv turned(const td_conv *v) {
                      .dw = v->dw};
 }
 
+/* The convolution that is run for v. */
+static td_conv used(const td_conv *v, td_conv_way way) {
+    return way == TD_CONV_INPUT && turns(v) ? turned(v) : *v;
+}
+
 int td_conv_filters_bytes(const td_conv *v, td_dtype t, td_conv_way way, size_t *bytes,
                           td_err *err) {
-    (void)way;
+    td_conv u = used(v, way);
+    if (td_conv_winograd_wins(&u)) return td_conv_winograd_bytes(&u, t, bytes, err);
     const int64_t factor[] = {v->groups, v->o, v->c, v->kh, v->kw};
     *bytes = td_dtype_bytes(t);
     for (int i = 0; i < 5; i++)
@@ -63,6 +69,11 @@ void td_conv_filters(const td_conv *v, td_dtype t, td_conv_way way, const void *
                      void *filters) {
     int64_t tap = v->c * v->o, row = v->kw * tap;
     bool turn = way == TD_CONV_INPUT && turns(v);
+    td_conv u = used(v, way);
+    if (td_conv_winograd_wins(&u)) {
+        td_conv_winograd_filters(&u, t, turn, weight, filters);
+        return;
+    }
     int64_t of_tap = tap, of_o = 1, of_c = v->o;
     if (way == TD_CONV_INPUT) {
         of_tap = turn ? tap : v->c;
@@ -75,15 +86,31 @@ void td_conv_filters(const td_conv *v, td_dtype t, td_conv_way way, const void *
         order_f64(v, weight, filters, row, of_tap, of_o, of_c, turn);
 }
 
+/* Any convolution that is run as one. */
+static int run(const td_conv *v, td_dtype t, const void *x, const void *filters,
+               const void *bias, bool relu, void *y, int64_t from, int64_t to,
+               td_err *err) {
+    if (td_conv_winograd_wins(v))
+        return td_conv_by_winograd(v, t, x, filters, bias, relu, y, from, to, err);
+    return td_conv_by_rows(v, t, x, filters, bias, relu, y, from, to, err);
+}
+
 int td_conv_forward(const td_conv *v, td_dtype t, const void *x, const void *filters,
                     const void *bias, bool relu, void *y, int64_t from, int64_t to,
                     td_err *err) {
-    return td_conv_by_rows(v, t, x, filters, bias, relu, y, from, to, err);
+    return run(v, t, x, filters, bias, relu, y, from, to, err);
 }
 
 int td_conv_input(const td_conv *v, td_dtype t, const void *dy, const void *filters,
                   void *dx, int64_t from, int64_t to, td_err *err) {
     if (!turns(v)) return td_conv_input_by_adding(v, t, dy, filters, dx, from, to, err);
     td_conv back = turned(v);
-    return td_conv_by_rows(&back, t, dy, filters, NULL, false, dx, from, to, err);
+    return run(&back, t, dy, filters, NULL, false, dx, from, to, err);
+}
+
+int td_conv_weight(const td_conv *v, td_dtype t, const void *dy, const void *x,
+                   void *dweight, td_err *err) {
+    if (td_conv_winograd_wins(v))
+        return td_conv_weight_by_winograd(v, t, dy, x, dweight, err);
+    return td_conv_weight_by_rows(v, t, dy, x, dweight, err);
 }

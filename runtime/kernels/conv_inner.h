@@ -15,4 +15,19 @@ int td_conv_input_by_adding(const td_conv *v, td_dtype t, const void *dy,
                             const void *filters, void *dx, int64_t from, int64_t to,
                             td_err *err);
 
+/* Winograd's way, see conv_winograd.h: is it to be taken? */
+bool td_conv_winograd_wins(const td_conv *v);
+/* Filters [point][c][o] of the convolution v, from OIHW; turn: v is the turned one of conv.c, and OIHW
+ * that of the convolution it was made of. */
+int td_conv_winograd_bytes(const td_conv *v, td_dtype t, size_t *bytes, td_err *err);
+void td_conv_winograd_filters(const td_conv *v, td_dtype t, bool turn, const void *weight,
+                              void *filters);
+int td_conv_by_winograd(const td_conv *v, td_dtype t, const void *x, const void *filters,
+                        const void *bias, bool relu, void *y, int64_t from, int64_t to,
+                        td_err *err);
+int td_conv_weight_by_winograd(const td_conv *v, td_dtype t, const void *dy,
+                               const void *x, void *dweight, td_err *err);
+int td_conv_weight_by_rows(const td_conv *v, td_dtype t, const void *dy, const void *x,
+                           void *dweight, td_err *err);
+
 #endif

@@ -2,12 +2,15 @@
  * each element of dweight is one chain over images, rows and columns. */
 #include <string.h>
 
-#include "runtime/kernels/conv.h"
+#include "runtime/kernels/conv_inner.h"
 #include "runtime/kernels/conv_rows.h"
 #include "runtime/kernels/product.h"
 #include "runtime/mem.h"
 #include "runtime/pool.h"
 #include "runtime/scratch.h"
+
+/* Rows of both images that one product reads: they should stay in the first cache. */
+#define PART_BYTES ((int64_t)48 << 10)
 
 typedef struct weighing {
     const td_conv *v;
@@ -19,7 +22,8 @@ typedef struct weighing {
     td_conv_lines lines;
     size_t lines_bytes;
     int64_t parts,
-        part; /* of the filters of a group: their number, and filters in each */
+        part;     /* of the filters of a group: their number, and filters in each */
+    int64_t rows; /* of dy in one product */
     td_conv_failure failure;
 } weighing;
 
@@ -41,11 +45,14 @@ static int whole_row(const weighing *f, td_product p, int64_t g, int64_t r, char
     for (int64_t i = 0; i < v->n; i++) {
         const char *lines = td_conv_lines_make(&f->lines, v, (size_t)e, f->x + i * image,
                                                first, last, copy);
-        p.a = lines + g * f->lines.group * e;
-        p.b = dy + i * v->oh * v->ow * p.b_row * e;
-        p.add = i > 0;
-        int rc = td_product_run(&p, err);
-        if (rc) return rc;
+        for (int64_t row = rows.from; row < rows.to; row += f->rows) {
+            p.segments = rows.to - row < f->rows ? rows.to - row : f->rows;
+            p.a = lines + (g * f->lines.group + (row - rows.from) * p.a_seg) * e;
+            p.b = dy + (i * v->oh + row - rows.from) * v->ow * p.b_row * e;
+            p.add = i > 0 || row > rows.from;
+            int rc = td_product_run(&p, err);
+            if (rc) return rc;
+        }
     }
     return 0;
 }
@@ -133,15 +140,20 @@ static int64_t vectors(int64_t m, int64_t n, int64_t each) {
     return (n + lanes - 1) / lanes * m;
 }
 
-int td_conv_weight(const td_conv *v, td_dtype t, const void *dy, const void *x,
-                   void *dweight, td_err *err) {
+int td_conv_weight_by_rows(const td_conv *v, td_dtype t, const void *dy, const void *x,
+                           void *dweight, td_err *err) {
     weighing f = {
         .v = v, .t = t, .each = (int64_t)td_dtype_bytes(t), .dy = dy, .x = x, .parts = 1};
-    f.part = v->o >= 32 ? (v->o + 31) / 32 * 16 : v->o;
+    bool cuts = v->o >= 32 && v->groups * v->kh < 8 && td_pool_threads() > 1 &&
+                !td_pool_is_inside();
+    f.part = cuts ? (v->o + 31) / 32 * 16 : v->o;
     f.parts = (v->o + f.part - 1) / f.part;
     f.lines = td_conv_lines_of(v, v->h);
     int64_t row = (f.lines.is_whole ? v->kw : 1) * v->c;
     f.by_taps = vectors(v->o, row, f.each) < vectors(row, v->o, f.each);
+    int64_t line =
+        (v->sh * f.lines.pitch * f.lines.pixel + v->ow * v->groups * v->o) * f.each;
+    f.rows = PART_BYTES > line ? PART_BYTES / line : 1;
     size_t bytes;
     int rc = td_conv_lines_bytes(&f.lines, v, v->h, (size_t)f.each, &f.lines_bytes, err);
     if (rc == 0) rc = td_conv_filters_bytes(v, t, TD_CONV_FORWARD, &bytes, err);

@@ -309,6 +309,19 @@ static void test_random_sizes(void **state) {
     }
 }
 
+/* Sizes for which Winograd's transforms are taken, and some of them just not. */
+static void test_winograd(void **state) {
+    (void)state;
+    for (int i = 0; i < 40;) {
+        td_conv v = plain(between(1, 3), 16 * between(1, 3), 3, 16 * between(1, 3), 3, 1);
+        v.h = between(1, 14), v.w = between(1, 14);
+        v.ph = between(0, 2), v.pw = between(0, 2);
+        if (!complete(&v)) continue;
+        try(v);
+        i++;
+    }
+}
+
 /* Padding and strides far beyond the image: nothing but what is met may cost memory. */
 static void test_far_apart(void **state) {
     (void)state;
@@ -337,9 +350,8 @@ static void test_limits(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_layers),
-        cmocka_unit_test(test_random_sizes),
-        cmocka_unit_test(test_far_apart),
+        cmocka_unit_test(test_layers),   cmocka_unit_test(test_random_sizes),
+        cmocka_unit_test(test_winograd), cmocka_unit_test(test_far_apart),
         cmocka_unit_test(test_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
