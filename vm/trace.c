@@ -240,7 +240,9 @@ static td_input *capture(td_trace *t, td_val *v, td_bind_kind kind, const char *
                          td_err *err) {
     for (int i = 0; i < t->inputs; i++)
         if (t->input[i].value == v) return &t->input[i];
+    current = NULL; /* a gradient of rows becomes whole, here and not in the program */
     td_tensor *data = td_val_tensor(v, call, err);
+    current = t;
     td_input *in = data ? new_input(t, kind, &v->meta, err) : NULL;
     if (in == NULL) return NULL;
     in->value = td_val_ref(v);
@@ -297,7 +299,8 @@ int td_trace_grad(td_val *leaf, bool write, td_err *err) {
                        .argument = argument,
                        .is_read = !write};
         if (!write && leaf->grad) {
-            if (leaf->grad->obj) return refuse_away(leaf->grad->obj->place, "grad", err);
+            td_place *away = td_val_place(leaf->grad);
+            if (away) return refuse_away(away, "grad", err);
             td_input *in = capture(t, leaf->grad, TD_BIND_GRAD, "grad", err);
             if (in == NULL) return err->code;
             in->leaf = t->leaves - 1;

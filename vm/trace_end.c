@@ -1,5 +1,6 @@
 /* What a trace leaves: the program, where its inputs come from, and what becomes of the gradients. */
 #include "runtime/mem.h"
+#include "vm/rows.h"
 #include "vm/trace_state.h"
 
 static int out_of_memory(td_err *err) {
@@ -49,11 +50,17 @@ static int make_rule(td_trace *t, const td_leaf *l, bool keep_grads, uint32_t *o
     *r = (td_grad_rule){
         .index = l->argument, .is_read = l->is_read, .was_there = l->before != NULL};
     if (l->argument < 0) r->leaf = td_val_ref(l->value);
+    bool is_made = end && (end->obj || end->rows);
+    bool goes = is_made && !keep_grads && is_used_up(t, l);
+    if (end && end != l->before && !goes && td_rows_make_whole(end, err))
+        return err->code;
     if (!l->is_written || end == l->before) {
         r->end = end == NULL && l->is_written ? TD_GRAD_NONE : TD_GRAD_STAYS;
-    } else if (end == NULL || (!keep_grads && end->obj && is_used_up(t, l))) {
+    } else if (end == NULL ||
+               (!keep_grads && td_val_place(end) == t->place && is_used_up(t, l))) {
         r->end = TD_GRAD_NONE;
-    } else if (end->obj && end->obj->place == t->place) {
+    } else if (td_val_place(end) == t->place) {
+        if (td_rows_make_whole(end, err)) return err->code;
         if (l->argument >= 0 && !t->argument[l->argument].is_leaf)
             return refuse_outer_leaf(t, l->argument, err);
         r->end = TD_GRAD_OUTPUT;
@@ -84,8 +91,10 @@ td_traced *td_trace_finish(td_trace *t, td_val *const *out, int nout, bool keep_
     int rc = m && m->rule && m->bind ? 0 : out_of_memory(err);
     uint32_t outputs = (uint32_t)nout;
     for (int k = 0; rc == 0 && k < nout; k++) rc = add_output(t, out[k], err);
+    td_trace *before = td_trace_set_current(t);
     for (int i = 0; rc == 0 && i < t->leaves; i++)
         rc = make_rule(t, &t->leaf[i], keep_grads, &outputs, &m->rule[m->rules++], err);
+    td_trace_set_current(before);
     td_trace_restore_grads(t);
     if (rc == 0) m->program = td_builder_seal(&t->builder, err);
     if (m == NULL || m->program == NULL) {

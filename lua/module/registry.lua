@@ -16,7 +16,7 @@ end
 -- What an object has behind its private key.
 function registry.new_state()
   return {
-    values = {},                                        -- every field of the object
+    values = {training = true},                         -- every field of the object
     kinds = {},                                         -- "parameter", "buffer" or "module" by field
     parameter = {}, buffer = {}, module = {},           -- their fields, in order
     transient = {},                                     -- buffers that state dicts leave out
