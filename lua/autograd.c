@@ -3,6 +3,7 @@
 
 #include "lua/host.h"
 #include "runtime/mem.h"
+#include "vm/rows.h"
 #include "vm/trace.h"
 
 /* ---- switches ---- */
@@ -168,9 +169,57 @@ static void trace_grad(lua_State *L, td_val *v, bool write) { /* [-0, +0, e] */
     if (td_trace_grad(v, write, &err)) tdl_raise(L, &err);
 }
 
+static void push_ref(lua_State *L, td_val *v) { /* [-0, +1, m] */
+    td_val **slot = tdl_push_slot(L);
+    *slot = td_val_ref(v);
+}
+
+/* grad_parts(leaf): of a gradient of rows, {ids, values, ids, values, ...} and `first`, or nil for several;
+ * see vm/rows.h. */
+static int core_grad_parts(lua_State *L) { /* [-1, +2, e] */
+    const struct td_rows *r = tdl_check_val(L, 1, "grad")->grad->rows;
+    lua_createtable(L, 2 * r->count, 0);
+    for (int i = 0; i < r->count; i++) {
+        push_ref(L, r->ids[i]);
+        lua_rawseti(L, -2, 2 * i + 1);
+        push_ref(L, r->values[i]);
+        lua_rawseti(L, -2, 2 * i + 2);
+    }
+    if (r->first == NULL) return 1;
+    push_ref(L, r->first);
+    return 2;
+}
+
+static int push_row_gradient(lua_State *L) { /* [-0, +1, e] */
+    tdl_push_hook(L, "row_gradient");
+    lua_pushvalue(L, 1);
+    lua_call(L, 1, 1);
+    return 1;
+}
+
+/* The gradient of rows at index 2 as a new value; NULL when it is none. What it consists of stays on the
+ * stack. */
+static td_val *row_gradient(lua_State *L) { /* [-0, +4, e] */
+    if (lua_type(L, 2) != LUA_TTABLE) return NULL;
+    tdl_push_hook(L, "row_parts");
+    lua_pushvalue(L, 2);
+    lua_call(L, 1, 4);
+    if (lua_isnil(L, -1)) return NULL;
+    td_val *part[3];
+    for (int i = 0; i < 3; i++) part[i] = tdl_check_val(L, i - 4, "grad");
+    td_meta whole = {
+        .dtype = part[1]->meta.dtype,
+        .shape = {.ndim = 2, .dim = {lua_tointeger(L, -1), part[1]->meta.shape.dim[1]}}};
+    td_err err = {0};
+    td_val *g = td_rows_new(&whole, part[0], part[1], part[2], &err);
+    if (g == NULL) tdl_raise(L, &err);
+    return g;
+}
+
 static int get_grad(lua_State *L) { /* [-0, +1, e] */
     td_val *v = tdl_check_val(L, 1, "grad");
     trace_grad(L, v, false);
+    if (v->grad && v->grad->rows) return push_row_gradient(L);
     if (v->grad) {
         td_val **slot = tdl_push_slot(L);
         *slot = td_val_ref(v->grad);
@@ -183,6 +232,8 @@ static int get_grad(lua_State *L) { /* [-0, +1, e] */
 static int set_grad(lua_State *L) { /* [-0, +0, e] */
     td_val *v = tdl_check_val(L, 1, "grad"), *g = tdl_test_val(L, 2);
     char what[TDL_WHAT_TEXT], a[TD_SHAPE_TEXT], b[TD_SHAPE_TEXT];
+    bool is_rows = g == NULL && (g = row_gradient(L)) != NULL;
+    if (is_rows) *tdl_push_slot(L) = g; /* whatever happens, it is released */
     if (g == NULL && !lua_isnil(L, 2))
         tdl_fail(L, TD_E_ARGUMENT, "grad", "can be set to a tensor or nil, got %s",
                  tdl_what(L, 2, what));
@@ -214,13 +265,11 @@ static int get_is_leaf(lua_State *L) { /* [-0, +1, e] */
 }
 
 void tdl_open_autograd(lua_State *L) { /* [-0, +0, m] */
-    static const luaL_Reg functions[] = {{"backward", core_backward},
-                                         {"grad", core_grad},
-                                         {"detach", core_detach},
-                                         {"requires_grad_", core_requires_grad_},
-                                         {"become", core_become},
-                                         {"tape_off", core_tape_off},
-                                         {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"backward", core_backward},     {"grad", core_grad},
+        {"detach", core_detach},         {"requires_grad_", core_requires_grad_},
+        {"become", core_become},         {"tape_off", core_tape_off},
+        {"grad_parts", core_grad_parts}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
     tdl_add_field(L, "grad", get_grad, set_grad);
     tdl_add_field(L, "requires_grad", get_requires_grad, set_requires_grad);

@@ -6,6 +6,7 @@ local optim = {lr = require "tide.optim.lr"}
 for _, part in ipairs {
   require "tide.optim.sgd",
   require "tide.optim.adam",
+  require "tide.optim.sparse_adam",
   require "tide.optim.adaptive",
   require "tide.optim.clip",
 } do

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "runtime/mem.h"
+#include "vm/rows.h"
 #include "vm/tape.h"
 #include "vm/trace.h"
 
@@ -142,6 +143,12 @@ td_val *g_zeros(td_grad *g, const td_meta *meta, td_val *like) {
     return pool_keep(g->pool, v, g->err);
 }
 
+td_val *g_rows(td_grad *g, int i, td_val *ids, td_val *values, td_val *first) {
+    if (g->err->code || !ids || !values || !first) return NULL;
+    td_val *v = td_rows_new(&g->in_meta[i], ids, values, first, g->err);
+    return pool_keep(g->pool, v, g->err);
+}
+
 /* ---- the walk ---- */
 
 typedef struct walk {
@@ -203,6 +210,7 @@ static int flow_into(td_val **sum, td_val *v, td_err *err) {
         *sum = td_val_ref(v);
         return 0;
     }
+    if (v->rows || (*sum)->rows) return td_rows_add(sum, v, err);
     td_val *in[2] = {*sum, v}, *out = NULL;
     int rc = td_apply(&td_op_add, in, 2, NULL, &out, err);
     if (rc) return rc;
@@ -230,6 +238,7 @@ static int bring_along(td_val **old, const td_val *new, td_err *err) {
 
 /* Is v the only handle of memory that nothing else looks at, each element once? */
 static bool is_ours_alone(const td_val *v) {
+    if (v->rows) return true; /* whoever looks at it makes memory of its own */
     if (v->refs > 1) return false;
     if (v->t)
         return v->t->refs == 1 && v->t->storage->refs == 1 &&
@@ -251,8 +260,16 @@ static int spent_twice(td_err *err) {
     return TD_E_STATE;
 }
 
+/* A gradient as its input wants it. One of rows alone stays so on its way into a leaf's .grad. */
+static td_val *fitted(td_grad *g, td_val *v, const td_node *to, const td_meta *like,
+                      bool to_leaves) {
+    if (v->rows == NULL) return g_cast(g, g_sum_to(g, v, &like->shape), like->dtype);
+    if (to->op == NULL && to_leaves) return v;
+    return pool_keep(g->pool, td_rows_whole(v, g->err), g->err);
+}
+
 /* One rule: the gradients of n's inputs from those of its outputs. */
-static int run_rule(td_node *n, td_err *err) {
+static int run_rule(td_node *n, bool to_leaves, td_err *err) {
     const int nin = n->nin, nout = n->op->nout;
     struct td_grad_pool pool = {0};
     td_val *few[3 * 8] = {NULL}, **room = few, *out[TD_OP_MAX_OUT] = {NULL};
@@ -278,7 +295,7 @@ static int run_rule(td_node *n, td_err *err) {
     }
     if (rc) goto done;
     td_grad g = {.op = n->op,
-                 .attrs = &n->attrs,
+                 .attrs = n->attrs,
                  .nin = nin,
                  .nout = nout,
                  .in_meta = n->in_meta,
@@ -294,8 +311,7 @@ static int run_rule(td_node *n, td_err *err) {
     if (rc == 0) rc = err->code;
     for (int i = 0; rc == 0 && i < nin; i++) {
         if (!need[i] || gin[i] == NULL) continue;
-        td_val *v =
-            g_cast(&g, g_sum_to(&g, gin[i], &n->in_meta[i].shape), n->in_meta[i].dtype);
+        td_val *v = fitted(&g, gin[i], n->edge[i].node, &n->in_meta[i], to_leaves);
         rc = v ? flow_into(&n->edge[i].node->gout[n->edge[i].out], v, err) : err->code;
     }
 done:
@@ -331,7 +347,7 @@ static int visit(td_node *n, bool to_leaves, bool keep_graph, td_err *err) {
         if (to_leaves && rc == 0) rc = bring_along(&n->leaf->grad, n->gout[0], err);
         if (to_leaves && rc == 0) rc = flow_into_leaf(n->leaf, n->gout[0], err);
     } else if (goes_on(n)) {
-        rc = n->spent && n->op->save ? spent_twice(err) : run_rule(n, err);
+        rc = n->spent && n->op->save ? spent_twice(err) : run_rule(n, to_leaves, err);
         if (!keep_graph) {
             td_node_forget(n);
             n->spent = true;

@@ -52,6 +52,9 @@ td_val *g_reshape(td_grad *g, td_val *a, const td_shape *to);
 td_val *g_expand(td_grad *g, td_val *a, const td_shape *to);
 td_val *g_sum_to(td_grad *g, td_val *a, const td_shape *to); /* undoes a broadcast */
 td_val *g_cast(td_grad *g, td_val *a, td_dtype to);
+/* A gradient of input i, [rows, width], that is zero but for a few rows; see rows.h. It arrives in a leaf's
+ * .grad as it is, anywhere else whole. The parts must be memory of their own. */
+td_val *g_rows(td_grad *g, int i, td_val *ids, td_val *values, td_val *first);
 /* Zeros of a shape where `like` lives. */
 td_val *g_zeros(td_grad *g, const td_meta *meta, td_val *like);
 

@@ -3,6 +3,7 @@
 
 #include "runtime/mem.h"
 #include "vm/grad.h"
+#include "vm/rows.h"
 #include "vm/trace.h"
 
 /* Per thread, as the values are: each Lua state works in one thread. */
@@ -167,13 +168,17 @@ void td_val_unref(td_val **vp) {
         td_coming_unref(&v->coming);
         td_node_unref(&v->node);
         td_val_unref(&v->grad);
+        td_rows_free(&v->rows);
         td_free(v->tag);
-        td_free(v);
+        td_delete(td_val, v);
         v = inner;
     }
 }
 
-td_place *td_val_place(const td_val *v) { return v->obj ? v->obj->place : NULL; }
+td_place *td_val_place(const td_val *v) {
+    if (v->rows) return td_rows_place(v->rows);
+    return v->obj ? v->obj->place : NULL;
+}
 
 bool td_val_is_leaf(const td_val *v) { return v->node == NULL; }
 
@@ -188,6 +193,8 @@ static void check_arrival(const td_meta *want, td_coming *c) {
 }
 
 td_tensor *td_val_tensor(td_val *v, const char *call, td_err *err) {
+    if (v->t) return v->t;
+    if (v->rows && td_rows_make_whole(v, err)) return NULL;
     if (v->t) return v->t;
     if (v->obj && td_place_is_trace(v->obj->place)) {
         td_trace_refuse(v->obj->place, call, err);

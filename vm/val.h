@@ -29,6 +29,8 @@ typedef struct td_obj {
     bool keep;           /* do not free it there when the last reference goes */
     bool is_view;        /* made over another's storage, which may have gone since */
     bool gone;           /* fetched, moved away or freed: using it is an error */
+    /* the place's own note: in which of its batches it is named, and as what */
+    uint64_t noted_in, noted_at;
 } td_obj;
 
 /* A value on its way here. Filled in by its place. */
@@ -100,9 +102,11 @@ td_away_account td_away(void);
 struct td_val {
     int refs;
     td_meta meta;
-    td_tensor *t;       /* here, or NULL */
-    td_obj *obj;        /* at a place, or NULL */
-    td_coming *coming;  /* on its way here, or NULL */
+    td_tensor *t;      /* here, or NULL */
+    td_obj *obj;       /* at a place, or NULL */
+    td_coming *coming; /* on its way here, or NULL */
+    struct td_rows
+        *rows; /* of a gradient of a few rows (rows.h), which is nothing of these */
     bool requires_grad; /* a leaf that wants a gradient, or the result of such */
     td_node *node;      /* who made it (counted), or NULL for a leaf */
     int node_out;       /* which output of node */
@@ -124,7 +128,7 @@ td_val *td_val_coming(td_coming *c, const td_meta *meta, td_err *err);
 td_val *td_val_ref(td_val *v);
 void td_val_unref(td_val **v);
 
-/* The tensor of a value that is here; waits if it is on its way. Borrowed. NULL and LOCATION for a
+/* The tensor of a value that is here; waits if it is on its way. A gradient of rows becomes whole. Borrowed. NULL and LOCATION for a
  * pointer. `call` names the caller in the error. */
 td_tensor *td_val_tensor(td_val *v, const char *call, td_err *err);
 /* Where it lives, or NULL for here (also while it is on its way here). */

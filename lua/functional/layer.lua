@@ -3,6 +3,7 @@
 local core = require "tide.core"
 local op = require "tide.ops"
 local check = require "tide.check"
+require "tide.rows"
 
 local F = {}
 
@@ -61,14 +62,15 @@ function F.flatten(x, first, last)
 end
 
 --- The rows of weight [rows, width] that ids name, of any shape: [..., width]. ids are i64 or i32
--- and count from 0. Option: padding_idx, an id whose row gets no gradient.
+-- and count from 0. Options: padding_idx, an id whose row gets no gradient; sparse = false (true: the
+-- weight's .grad holds the named rows alone, see nn.Embedding).
 --
 --   F.embedding(tide.tensor({1, 0}, {dtype = "i64"}), tide.eye(2)):totable() --> {{0, 1}, {1, 0}}
 function F.embedding(ids, weight, opts)
   check.tensor("embedding", "ids", ids)
   check.tensor("embedding", "the weight", weight)
-  local padding = core.options("embedding", opts, {}, {"padding_idx"}).padding_idx
-  local rows = op.embedding(weight, ids)
+  local o = core.options("embedding", opts, {sparse = false}, {"padding_idx"})
+  local padding, rows = o.padding_idx, op.embedding(weight, ids, o.sparse)
   if padding == nil then return rows end
   return op.where(ids:ne(padding):unsqueeze(-1), rows, rows:detach())
 end

@@ -1,6 +1,7 @@
 -- optim.Adagrad and optim.RMSprop.
 
 local core = require "tide.core"
+local op = require "tide.ops"
 local Optimizer = require "tide.optim.optimizer"
 
 local optim = {}
@@ -19,13 +20,28 @@ optim.Adagrad = Optimizer.class("optim.Adagrad",
   {lr = 0.01, lr_decay = 0, weight_decay = 0, initial_accumulator_value = 0, eps = 1e-10},
   {lr = {0}, lr_decay = {0}, weight_decay = {0}, initial_accumulator_value = {0}, eps = {0}})
 
+function optim.Adagrad:squares(p, state, o)
+  return (self:tensor(p, state, "sum",
+    function() return core.zeros_like(p) + o.initial_accumulator_value end))
+end
+
+function optim.Adagrad:rate(state, o)
+  return core.late(function() return o.lr / (1 + (state.step - 1) * o.lr_decay) end)
+end
+
+function optim.Adagrad:update_rows(p, g, state, o)
+  self:refuse_decay(o)
+  local sum = self:squares(p, state, o)
+  op.add_rows(sum, g.ids, g.values * g.values)
+  local spread = op.embedding(sum, g.ids):sqrt() + o.eps
+  op.add_rows(p, g.ids, -g.values / spread * self:rate(state, o))
+end
+
 function optim.Adagrad:update(p, g, state, o)
   if o.weight_decay ~= 0 then g = g + p * o.weight_decay end
-  local sum = self:tensor(p, state, "sum",
-    function() return core.zeros_like(p) + o.initial_accumulator_value end)
+  local sum = self:squares(p, state, o)
   sum:assign(sum + g * g)
-  local rate = core.late(function() return o.lr / (1 + (state.step - 1) * o.lr_decay) end)
-  p:assign(p - g / (sum:sqrt() + o.eps) * rate)
+  p:assign(p - g / (sum:sqrt() + o.eps) * self:rate(state, o))
 end
 
 --- optim.RMSprop(params): each element's step is divided by the root of a moving mean of the

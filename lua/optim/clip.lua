@@ -3,6 +3,7 @@
 local core = require "tide.core"
 local op = require "tide.ops"
 local check = require "tide.check"
+require "tide.rows"
 
 local optim = {}
 
@@ -26,6 +27,7 @@ function optim.clip_grad_norm(params, most, opts)
   local total, grads = nil, {}
   for _, param in ipairs(params) do
     local g = check.tensor(call, "a parameter", param).grad
+    if core.is_rows(g) then g = g.values end -- equal rows are summed in them
     if g then
       grads[#grads + 1] = g
       local part

@@ -6,6 +6,7 @@
 
 local core = require "tide.core"
 local check = require "tide.check"
+require "tide.rows"
 
 -- Tensors that belong to a parameter and move with it: parameter -> list of {table = state, key
 -- = name}. The entries are weak, so that an optimiser that is gone leaves nothing behind.
@@ -71,9 +72,10 @@ local function check_settings(call, settings, limits)
   end
 end
 
--- A new optimiser class, to be given update(p, grad, state, settings), the rule, and perhaps
--- check(settings), which refuses settings that do not go together. presets: the settings with their
--- defaults; required: settings that have none; limits: {least, most} of the numbers among them.
+-- A new optimiser class, to be given update(p, grad, state, settings), the rule, and perhaps update_rows, the
+-- same for gradients of rows, and check(settings), which refuses settings that do not go together. presets: the
+-- settings with their defaults; required: settings that have none; limits: {least, most} of the numbers among
+-- them.
 function Optimizer.class(name, presets, limits, required)
   local class = setmetatable({class_name = name, presets = presets}, {__index = Optimizer})
   class.__index = class
@@ -116,15 +118,33 @@ function Optimizer:step()
     for _, p in ipairs(group.params) do
       local grad = p.grad
       if grad then
-        if grad.location ~= p.location then grad = core.bring(grad, p) end
+        local is_rows = core.is_rows(grad)
+        if grad.location ~= p.location then
+          grad = is_rows and grad:brought(p) or core.bring(grad, p)
+        end
         local state = self.state[p]
         if not state then
           state = {step = 0}
           self.state[p] = state
         end
-        self:update(p, grad, state, group, core.count(state, "step"))
+        local update = is_rows and self.update_rows or self.update
+        update(self, p, grad, state, group, core.count(state, "step"))
       end
     end
+  end
+end
+
+-- The rule for a gradient of rows (see nn.Embedding); classes that have one put it here.
+function Optimizer:update_rows()
+  core.fail_hint("unsupported", self.class_name,
+    "optim.SGD, optim.Adagrad and optim.SparseAdam take them; or leave out {sparse = true}",
+    "a parameter has a gradient of rows alone")
+end
+
+-- For such rules: what changes every row does not go with them.
+function Optimizer:refuse_decay(o)
+  if o.weight_decay ~= 0 then
+    core.fail("unsupported", self.class_name, "weight_decay does not go with gradients of rows alone")
   end
 end
 

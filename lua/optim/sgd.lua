@@ -1,6 +1,7 @@
 -- optim.SGD.
 
 local core = require "tide.core"
+local op = require "tide.ops"
 local Optimizer = require "tide.optim.optimizer"
 
 local optim = {}
@@ -37,6 +38,13 @@ function optim.SGD:update(p, g, state, o, step)
     g = o.nesterov and g + v * o.momentum or v
   end
   p:assign(p - g * core.setting(o, "lr"))
+end
+
+-- With momentum every row moves at every step.
+function optim.SGD:update_rows(p, g, state, o, step)
+  self:refuse_decay(o)
+  if o.momentum ~= 0 then return self:update(p, g:to_dense(), state, o, step) end
+  op.add_rows(p, g.ids, -g.values * core.setting(o, "lr"))
 end
 
 return optim

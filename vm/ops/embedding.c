@@ -6,6 +6,8 @@
 
 TD_OP_USE(embedding);
 TD_OP_USE(embedding_grad);
+TD_OP_USE(sum_rows);
+TD_OP_USE(clone);
 
 /* ids are known to have no more than 7 dimensions. */
 static td_shape with_last(const td_shape *s, int64_t size) {
@@ -70,7 +72,21 @@ static int embedding_kernel(td_tensor *const *in, int nin, const td_attrs *a,
     return rc;
 }
 
+/* The gradient as the rows that were looked up, in memory of its own: ids may change before it is used. */
+static int gradient_of_rows(td_grad *g) {
+    td_shape flat = {.ndim = 1, .dim = {td_shape_numel(&g->in_meta[1].shape)}};
+    td_shape wide = with_last(&flat, g->in_meta[0].shape.dim[1]);
+    td_val *ids = g->in[1], *made[2];
+    ids = g->in_meta[1].dtype == TD_I64 ? g_unary(g, &td_op_clone, ids)
+                                        : g_cast(g, ids, TD_I64);
+    td_val *in[2] = {g_reshape(g, g->gout[0], &wide), g_reshape(g, ids, &flat)};
+    if (g_op_n(g, &td_op_sum_rows, NULL, 2, in, made))
+        g->gin[0] = g_rows(g, 0, in[1], made[0], made[1]);
+    return 0;
+}
+
 static int embedding_gradient(td_grad *g) {
+    if (g->attrs->v[0].i && td_tape_is_off()) return gradient_of_rows(g);
     td_attrs at = {0};
     td_attr_set_i(&at, 0, TD_ATTR_INT, g->in_meta[0].shape.dim[0]);
     g->gin[0] =
@@ -82,7 +98,9 @@ TD_OP(embedding) = {
     .name = "embedding",
     .doc = "Rows of a matrix, named by token ids.\n\n"
            "  weight  [rows, features]\n"
-           "  ids     ids from 0, of any shape; the result has one dimension more\n\n"
+           "  ids     ids from 0, of any shape; the result has one dimension more\n"
+           "  sparse  whether the weight's .grad holds the named rows alone (default "
+           "false)\n\n"
            "  ids = tide.tensor({2, 0}, {dtype = \"i64\"})\n"
            "  F.embedding(ids, tide.eye(3))[{1, 3}]:item()  --> 1.0",
     .nin = 2,
@@ -90,6 +108,7 @@ TD_OP(embedding) = {
     .flags = TD_OP_PROMOTE,
     .keep_dtype = 1 << 1,
     .save = TD_SAVE_IN(1),
+    .attr = {{.name = "sparse", .kind = TD_ATTR_BOOL}},
     .shape = embedding_shape,
     .check = embedding_check,
     .kernel = embedding_kernel,
