@@ -17,7 +17,7 @@ DTYPES = {"f64": 1, "f32": 2, "f16": 3, "bf16": 4, "i64": 5, "i32": 6, "u8": 7, 
 CODES = {"index": 4, "gone": 12, "not-found": 11, "shape": 2, "denied": 14, "state": 6}
 MARK = 77  # of the host that answers
 HELLO, WELCOME, DATA, ACK, PING, PONG, BYE, ERROR = range(1, 9)
-BATCH, REPLY = 1, 2
+BATCH, REPLY, TEXT = 1, 2, 3
 
 
 # ---- frames ----
@@ -289,6 +289,52 @@ def exchanges():
              f32s(1, 2, 3, 4))
 
 
+def texts():
+    """The batch of "values" again, in part: its text is brought, then named with other bindings."""
+    name = "values-as-text"
+    record = [b"\x02" + tensor("f32", 2, 3) + tags("#a"),               # place 1
+              b"\x01\0" + text("add") + uint(1) + b"\0\2" + uint(1),   # place 2; number 1
+              b"\x01\0" + text("sum") + uint(2) + ints(1) + sint(1),   # place 3
+              b"\x01\0" + text("max_dim") + uint(1) + sint(1) + sint(0),  # places 4 and 5
+              b"\x01" + uint(1) + uint(6) + b"\0\2" + uint(1),         # place 6 is bound from before, 7 the result
+              b"\x04" + uint(3) + b"\x01",                            # key: place 8
+              b"\x04" + uint(5) + b"\0", b"\x04" + uint(7) + b"\0"]
+    body = b"".join(record)
+    bound = [(bindings([(10, 1), (20, 4), (5, 1), (24, 1), (100, 3)], f64(0.5), [(1, [77, 76]), (5, [10])]),
+              f32s(1, 2, 3, 4, 5, 6), (f32s(7.5, 16.5), i64s(3, 3), f32s(4.5))),
+             (bindings([(30, 1), (50, 4), (24, 1), (60, 1), (200, 3)], f64(-1), [(8, [30])]),
+              f32s(6, 5, 4, 3, 2, 1), (f32s(12, 3), i64s(1, 1), f32s(3.5)))]
+    send = [letter(BATCH, uint(1) + put(5, "f32", ()), f32s(4), n=1)]
+    for k, (b, bulk, values) in enumerate(bound):
+        head = uint(2 + k) + (b"\x01" + hashlib.blake2b(body, digest_size=32).digest() if k else
+                              b"\0" + uint(len(body)) + body) + b
+        send.append(letter(TEXT, head, bulk, n=2 + k))
+        save("%s-%d-batch" % (name, k + 1), "a batch: its text %s" % ("named" if k else "brought"), send[-1])
+        key = 200 if k else 100
+        answer = [told(key, tensor("f32", 2, 1)), told(key + 1, tensor("i64", 2)), told(key + 2, tensor("f32"))]
+        save("%s-%d-reply" % (name, k + 1), "the reply to %s-%d-batch" % (name, k + 1),
+             letter(REPLY, reply(2 + k, [], answer), b"".join(values), n=2 + k, a=3 + k, o=MARK))
+        seed("text", "%s-%d" % (name, k + 1), short(len(bulk)) + head + bulk)
+    save(name + "-0-batch", "a batch that makes what the next two use", send[0])
+    mark = b"fuzz".ljust(16, b"\0")
+    seed("link", name, row(*(m.replace(SESSION, mark) for m in [frame(HELLO, a=1)] + send)))
+
+
+def bindings(runs, numbers, frees):
+    """runs: (first id, how many); frees: (after how many records, ids)."""
+    ids, last = b"", 0
+    for first, count in runs:
+        ids += sint(first - last) + uint(count)
+        last = first
+    free, last = b"", 0
+    for after, some in frees:
+        free += uint(after) + uint(len(some))
+        for id in some:
+            free += sint(id - last)
+            last = id
+    return uint(len(ids)) + ids + uint(len(numbers)) + numbers + free
+
+
 def replies():
     """For the fuzzer of replies: F0 to F2 are its keys, F3 the batch's number."""
     a, b, c, n = (bytes([k]) for k in (0xF0, 0xF1, 0xF2, 0xF3))
@@ -349,5 +395,6 @@ if __name__ == "__main__":
     os.makedirs(FOLDER, exist_ok=True)
     frames()
     exchanges()
+    texts()
     replies()
     programs()

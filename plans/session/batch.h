@@ -8,7 +8,7 @@
 
 #include "vm/codec.h"
 
-enum { TD_LETTER_BATCH = 1, TD_LETTER_REPLY = 2 };
+enum { TD_LETTER_BATCH = 1, TD_LETTER_REPLY = 2, TD_LETTER_TEXT = 3 /* text.h */ };
 
 /*     name     number  */
 #define TD_RECORDS(X)                                                                    \

@@ -132,20 +132,60 @@ static int pump_out(td_session *s, td_err *err) {
     return rc;
 }
 
+/* A text that is no longer than its name, or too long to be kept, is sent as the records that it means. */
+static bool has_name(const td_session *s) {
+    size_t n = s->text.text.size;
+    return n > TD_TEXT_HASH && n <= TD_KNOWN_BYTES;
+}
+
+/* The open batch's head: its number and its text, or that text's name, and what it is bound to. */
+static void write_head(td_session *s, const unsigned char *name, td_writer *w) {
+    const td_writer *text = &s->text.text;
+    td_put_uint(w, s->open->number);
+    if (name && td_known_find(&s->known, name)) {
+        td_put_byte(w, 1);
+        td_put_bytes(w, name, TD_TEXT_HASH);
+        s->stats.named++;
+    } else if (name) {
+        td_put_byte(w, 0);
+        td_put_uint(w, text->size);
+        td_put_bytes(w, text->data, text->size);
+    }
+    td_writer bindings = {0};
+    td_text_put_bindings(&s->text, name ? w : &bindings);
+    td_reader r = {.data = bindings.data, .size = bindings.size};
+    if (name == NULL && td_text_expand(text->data, text->size, &r, w, NULL) != 0)
+        w->failed = true;
+    w->failed |= bindings.failed;
+    td_writer_free(&bindings);
+}
+
 /* The open batch becomes a letter. */
 static int queue_batch(td_session *s, td_err *err) {
-    td_letter letter = {.kind = TD_LETTER_BATCH, .head_bytes = s->records.size};
-    td_put_bytes(&s->records, s->bulk.data, s->bulk.size);
-    letter.bytes = s->records.data;
-    letter.size = s->records.size;
-    bool failed = s->records.failed;
-    s->records = (td_writer){0};
-    if (!failed && (s->max_letter == 0 || letter.size <= s->max_letter))
-        return td_link_send(s->link, &letter, err);
-    td_free(letter.bytes);
-    if (failed) return td_fail(err, TD_E_MEMORY, "", "out of memory");
-    return td_fail(err, TD_E_LIMIT, "", "a batch of %zu bytes, %s takes at most %zu",
-                   letter.size, s->place.name, s->max_letter);
+    unsigned char hash[TD_TEXT_HASH], *name = has_name(s) ? hash : NULL;
+    td_writer w = {0};
+    td_text_close(&s->text);
+    if (name) td_text_hash(s->text.text.data, s->text.text.size, hash);
+    if (!td_text_failed(&s->text)) write_head(s, name, &w);
+    td_letter letter = {.kind = name ? TD_LETTER_TEXT : TD_LETTER_BATCH,
+                        .head_bytes = w.size};
+    td_put_bytes(&w, s->bulk.data, s->bulk.size);
+    letter.bytes = w.data;
+    letter.size = w.size;
+    if (w.failed || td_text_failed(&s->text)) {
+        td_writer_free(&w);
+        return td_fail(err, TD_E_MEMORY, "", "out of memory");
+    }
+    if (s->max_letter && letter.size > s->max_letter) {
+        td_writer_free(&w);
+        return td_fail(err, TD_E_LIMIT, "", "a batch of %zu bytes, %s takes at most %zu",
+                       letter.size, s->place.name, s->max_letter);
+    }
+    int rc = td_link_send(s->link, &letter, err);
+    /* only what goes out is known there; without memory for the whole list there must be none of it */
+    if (rc == 0 && name && !td_known_use(&s->known, hash, NULL, s->text.text.size))
+        td_known_clear(&s->known);
+    return rc;
 }
 
 /* Hands the open batch to the link. One that it does not take becomes *refused, for the caller to fail. */
@@ -153,7 +193,6 @@ static int close_batch(td_session *s, td_batch **refused, td_err *err) {
     td_batch *b = s->open;
     if (b == NULL) return 0;
     int rc = queue_batch(s, err);
-    s->names.count = 0;
     s->worth_sending = false;
     s->dead_since_ms = 0;
     if (s->bulk.room > ((size_t)8 << 20)) td_writer_free(&s->bulk);
@@ -433,9 +472,9 @@ void td_session_destroy(td_session *s) {
     s->transport.close(s->transport.ctx);
     td_link_free(&s->link);
     td_writer_free(&s->frame);
-    td_writer_free(&s->records);
+    td_text_free(&s->text);
+    td_known_clear(&s->known);
     td_writer_free(&s->bulk);
-    td_op_names_free(&s->names);
     td_idmap_free(&s->awaited);
     td_idmap_free(&s->explicit_ids);
     for (size_t i = 0; i < s->line_count; i++) td_free(s->lines[i]);

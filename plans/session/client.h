@@ -34,6 +34,7 @@ typedef struct td_session td_session; /* a td_place: cast with td_session_place 
 
 typedef struct td_session_stats {
     uint64_t batches, waits, ops; /* sent, waited for, recorded */
+    uint64_t named;               /* batches whose text the worker knew already */
     uint64_t frames_out, frames_in, bytes_out, bytes_in;
 } td_session_stats;
 

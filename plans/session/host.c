@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "plans/session/known.h"
 #include "plans/session/run.h"
 #include "plans/session/store.h"
+#include "plans/session/text.h"
 #include "runtime/mem.h"
 
 struct td_host {
@@ -14,10 +16,11 @@ struct td_host {
     unsigned char session[TD_SESSION_BYTES];
     td_link *link;
     td_store store;
-    uint64_t mark; /* tells this host from those before it under the session's name */
-    bool welcome;  /* a HELLO waits for its answer */
-    bool resumed;  /* it named this host */
-    uint64_t pong; /* mark of a PING that waits for its answer */
+    td_known known; /* texts of batches that came */
+    uint64_t mark;  /* tells this host from those before it under the session's name */
+    bool welcome;   /* a HELLO waits for its answer */
+    bool resumed;   /* it named this host */
+    uint64_t pong;  /* mark of a PING that waits for its answer */
     bool pong_pending;
 };
 
@@ -44,6 +47,7 @@ void td_host_free(td_host **hp) {
     *hp = NULL;
     if (h == NULL) return;
     td_store_clear(&h->store);
+    td_known_clear(&h->known);
     td_link_free(&h->link);
     td_free(h);
 }
@@ -67,6 +71,61 @@ int td_host_batch(td_host *h, uint64_t number, const unsigned char *head,
     return rc;
 }
 
+/* The text of the batch, kept or brought; what is brought is kept, whatever becomes of the batch. */
+static int take_text(td_host *h, td_reader *r, const unsigned char **text, size_t *bytes,
+                     td_err *err) {
+    unsigned char hash[TD_TEXT_HASH];
+    unsigned form = td_take_byte(r);
+    const unsigned char *p;
+    if (form == 1) {
+        p = td_take_bytes(r, TD_TEXT_HASH);
+        const td_known_text *known = p ? td_known_find(&h->known, p) : NULL;
+        if (p && known == NULL)
+            return td_fail(err, TD_E_NOT_FOUND, "",
+                           "%s does not keep the batch's text any more", h->config->name);
+        if (p) memcpy(hash, p, TD_TEXT_HASH);
+        *bytes = known ? known->bytes : 0;
+    } else {
+        uint64_t n = td_take_uint(r);
+        if (form > 1 || n > r->size - r->at) r->failed = true;
+        if (!r->failed && n > TD_KNOWN_BYTES)
+            return td_fail(err, TD_E_LIMIT, "", "a text of %llu bytes, at most %zu go",
+                           (unsigned long long)n, TD_KNOWN_BYTES);
+        p = td_take_bytes(r, r->failed ? 0 : (size_t)n);
+        *bytes = (size_t)n;
+        if (!r->failed) td_text_hash(p, *bytes, hash);
+    }
+    if (r->failed) return td_fail(err, TD_E_PROTOCOL, "", "a batch's text is cut short");
+    if (!td_known_use(&h->known, hash, p, *bytes))
+        return td_fail(err, TD_E_MEMORY, "", "out of memory");
+    *text = td_known_find(&h->known, hash)->text;
+    return 0;
+}
+
+int td_host_text_batch(td_host *h, const unsigned char *head, size_t head_bytes,
+                       const unsigned char *bulk, size_t bulk_bytes, td_letter *reply,
+                       td_err *err) {
+    td_reader r = {.data = head, .size = head_bytes};
+    td_writer plain = {0};
+    td_err why = {0};
+    const unsigned char *text = NULL;
+    size_t bytes = 0;
+    uint64_t number = td_take_uint(&r);
+    td_put_uint(&plain, number);
+    int rc = r.failed ? td_fail(&why, TD_E_PROTOCOL, "", "a batch has no number")
+                      : take_text(h, &r, &text, &bytes, &why);
+    if (rc == 0) rc = td_text_expand(text, bytes, &r, &plain, &why);
+    if (rc) {
+        td_run run = {.number = number};
+        rc = td_run_reply(&run, &why, reply, err);
+    } else {
+        rc = td_host_batch(h, number, plain.data, plain.size, bulk, bulk_bytes, reply,
+                           err);
+    }
+    td_writer_free(&plain);
+    return rc;
+}
+
 /* A reply that says no more than why there is none. */
 static int send_refusal(td_host *h, const td_letter *batch, const td_err *why,
                         td_err *err) {
@@ -82,9 +141,13 @@ static int send_refusal(td_host *h, const td_letter *batch, const td_err *why,
 static int run_batch(td_host *h, const td_letter *batch, td_err *err) {
     td_err why = {0};
     td_letter reply;
-    int rc = td_host_batch(h, 0, batch->bytes, batch->head_bytes,
-                           batch->bytes + batch->head_bytes,
-                           batch->size - batch->head_bytes, &reply, &why);
+    const unsigned char *head = batch->bytes, *bulk = head + batch->head_bytes;
+    size_t bulk_bytes = batch->size - batch->head_bytes;
+    int rc = batch->kind == TD_LETTER_TEXT
+                 ? td_host_text_batch(h, head, batch->head_bytes, bulk, bulk_bytes,
+                                      &reply, &why)
+                 : td_host_batch(h, 0, head, batch->head_bytes, bulk, bulk_bytes, &reply,
+                                 &why);
     if (rc == 0) rc = td_link_send(h->link, &reply, &why);
     return rc ? send_refusal(h, batch, &why, err) : 0;
 }
@@ -93,7 +156,7 @@ static int run_letters(td_host *h, td_err *err) {
     td_letter in;
     int rc = 0;
     while (rc == 0 && td_link_letter(h->link, &in)) {
-        if (in.kind == TD_LETTER_BATCH)
+        if (in.kind == TD_LETTER_BATCH || in.kind == TD_LETTER_TEXT)
             rc = run_batch(h, &in, err);
         else
             rc = td_fail(err, TD_E_PROTOCOL, "", "a letter of kind %d", in.kind);

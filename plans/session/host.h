@@ -39,9 +39,13 @@ int td_host_frame(td_host *h, const void *bytes, size_t n, int64_t now_ms, td_er
 bool td_host_next(td_host *h, int64_t now_ms, td_writer *w);
 int td_host_object_count(const td_host *h);
 
-/* Verifies and runs one batch (head, bulk), appends the reply. */
+/* Verifies and runs one batch (head, bulk), makes the reply. */
 int td_host_batch(td_host *h, uint64_t number, const unsigned char *head,
                   size_t head_bytes, const unsigned char *bulk, size_t bulk_bytes,
                   td_letter *reply, td_err *err);
+/* The same for a batch that comes as text, or its name, and bindings (text.h). */
+int td_host_text_batch(td_host *h, const unsigned char *head, size_t head_bytes,
+                       const unsigned char *bulk, size_t bulk_bytes, td_letter *reply,
+                       td_err *err);
 
 #endif

@@ -8,7 +8,7 @@
 static int begin(td_session *s, td_record kind, td_question *q, td_err *err) {
     *q = (td_question){.key = td_obj_fresh_id()};
     int rc = td_record_begin(s, kind, err);
-    if (rc == 0) td_put_uint(&s->records, q->key);
+    if (rc == 0) td_text_new_id(&s->text, q->key, NULL);
     return rc ? rc : td_await(s, q->key, NULL, q, err);
 }
 
@@ -35,7 +35,7 @@ int td_session_search(td_session *s, const td_tags *tags, td_about **list, int *
     td_place *held = td_place_ref(&s->place); /* it may be closed meanwhile */
     td_session_lock(s);
     int rc = begin(s, TD_REC_SEARCH, &q, err);
-    if (rc == 0) td_put_tags(&s->records, tags);
+    if (rc == 0) td_put_tags(&s->text.text, tags);
     if (rc == 0) rc = td_session_ask(s, &q, err);
     td_session_unlock(s);
     td_place_unref(&held);
@@ -51,9 +51,9 @@ int td_session_dataset(td_session *s, const char *name, td_obj **x, td_about *ab
     td_session_lock(s);
     int rc = begin(s, TD_REC_DATASET, &q, err);
     if (rc == 0) {
-        td_put_text(&s->records, name);
-        td_put_uint(&s->records, id_x);
-        td_put_uint(&s->records, id_y);
+        td_put_text(&s->text.text, name);
+        td_text_new_id(&s->text, id_x, NULL);
+        td_text_new_id(&s->text, id_y, NULL);
         rc = td_session_ask(s, &q, err);
     }
     td_session_unlock(s);

@@ -6,7 +6,7 @@
 #include "runtime/mem.h"
 
 /* A batch that has grown so large goes out before anybody waits, so that the worker can begin. */
-#define SEND_EARLY_RECORDS ((size_t)4 << 20)
+#define SEND_EARLY_TEXT ((size_t)2 << 20)
 #define SEND_EARLY_BULK ((size_t)32 << 20)
 
 static int out_of_memory(td_err *err) {
@@ -39,8 +39,8 @@ static int open_batch(td_session *s, td_err *err) {
     s->open = td_new(td_batch);
     if (s->open == NULL) return out_of_memory(err);
     s->open->number = ++s->last_number;
-    s->records.size = s->bulk.size = 0;
-    td_put_uint(&s->records, s->open->number);
+    s->bulk.size = 0;
+    td_text_begin(&s->text, s->open->number);
     return 0;
 }
 
@@ -58,14 +58,15 @@ int td_record_begin(td_session *s, td_record kind, td_err *err) {
         b->room = room;
     }
     b->line[b->count++] = kind == TD_REC_FREE ? 0 : line_index(s);
-    if (kind != TD_REC_FREE) s->worth_sending = true;
-    td_put_byte(&s->records, (unsigned)kind);
+    if (kind == TD_REC_FREE) return 0;
+    s->worth_sending = true;
+    td_text_record(&s->text, kind);
     return 0;
 }
 
 int td_record_end(td_session *s, td_err *err) {
-    if (s->records.failed || s->bulk.failed) return out_of_memory(err);
-    if (s->records.size < SEND_EARLY_RECORDS && s->bulk.size < SEND_EARLY_BULK) return 0;
+    if (td_text_failed(&s->text) || s->bulk.failed) return out_of_memory(err);
+    if (s->text.text.size < SEND_EARLY_TEXT && s->bulk.size < SEND_EARLY_BULK) return 0;
     return td_session_flush(s, err);
 }
 
@@ -77,12 +78,10 @@ static int record_op(td_place *p, const td_op *op, const td_arg *in, int nin,
     td_session *s = (td_session *)p;
     td_session_lock(s);
     const td_obj *base = (op->flags & TD_OP_VIEW) ? in[0].obj : NULL;
-    uint64_t first = 0;
     int rc = 0;
     for (int k = 0; rc == 0 && k < op->nout; k++) {
         size_t bytes = 0;
         uint64_t id = td_obj_fresh_id();
-        if (k == 0) first = id;
         if (base == NULL)
             td_shape_bytes(&out_meta[k].shape, out_meta[k].dtype, &bytes, NULL);
         out[k] = td_obj_new(p, id, bytes, base);
@@ -90,7 +89,8 @@ static int record_op(td_place *p, const td_op *op, const td_arg *in, int nin,
     }
     if (rc == 0) rc = td_record_begin(s, TD_REC_OP, err);
     if (rc == 0) {
-        td_put_op(&s->records, &s->names, op, in, nin, attrs, first);
+        td_text_op(&s->text, op, in, nin, attrs);
+        for (int k = 0; k < op->nout; k++) td_text_new_id(&s->text, out[k]->id, out[k]);
         s->stats.ops++;
         rc = td_record_end(s, err);
     }
@@ -114,7 +114,7 @@ static void record_drop(td_place *p, td_obj *obj) {
     td_session_lock(s);
     forget_id(s, obj);
     if (td_record_begin(s, TD_REC_FREE, NULL) == 0) {
-        td_put_uint(&s->records, obj->id);
+        td_text_drop(&s->text, obj->id);
         if (s->dead_since_ms == 0) s->dead_since_ms = td_session_now_ms(s);
     }
     td_session_unlock(s);
@@ -134,10 +134,10 @@ int td_session_send(td_session *s, td_tensor *x, uint64_t id, const td_tags *tag
     int rc = *out && td_idmap_set(&s->explicit_ids, id, *out) ? 0 : out_of_memory(err);
     if (rc == 0) rc = td_record_begin(s, TD_REC_PUT, err);
     if (rc == 0) {
-        td_put_uint(&s->records, id);
-        td_put_byte(&s->records, (unsigned)x->dtype);
-        td_put_shape(&s->records, &x->shape);
-        td_put_tags(&s->records, tags ? tags : &none);
+        td_text_new_id(&s->text, id, *out);
+        td_put_byte(&s->text.text, (unsigned)x->dtype);
+        td_put_shape(&s->text.text, &x->shape);
+        td_put_tags(&s->text.text, tags ? tags : &none);
         if (bytes > s->bulk.size) td_writer_reserve(&s->bulk, bytes);
         td_put_bytes(&s->bulk, td_tensor_data(flat), bytes);
         rc = td_record_end(s, err);
@@ -167,9 +167,9 @@ static int ask_for(td_session *s, td_obj *obj, bool drop, td_coming *c, td_err *
     td_session_lock(s);
     rc = td_record_begin(s, TD_REC_GET, err);
     if (rc == 0) {
-        td_put_uint(&s->records, c->id);
-        td_put_uint(&s->records, obj->id);
-        td_put_byte(&s->records, drop);
+        td_text_new_id(&s->text, c->id, NULL);
+        td_text_name(&s->text, obj);
+        td_put_byte(&s->text.text, drop);
         rc = td_await(s, c->id, c, NULL, err);
     }
     if (rc == 0 && drop) {
@@ -203,8 +203,8 @@ int td_session_tag(td_session *s, td_obj *obj, const td_tags *tags, td_err *err)
     td_session_lock(s);
     rc = td_record_begin(s, TD_REC_TAG, err);
     if (rc == 0) {
-        td_put_uint(&s->records, obj->id);
-        td_put_tags(&s->records, tags);
+        td_text_name(&s->text, obj);
+        td_put_tags(&s->text.text, tags);
         rc = td_record_end(s, err);
     }
     td_session_unlock(s);

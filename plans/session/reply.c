@@ -198,6 +198,7 @@ int td_session_take_reply(td_session *s, const td_letter *letter, td_err *err) {
     td_err why = {0};
     if (refused) {
         td_take_err(&r, &why);
+        td_known_clear(&s->known); /* it may be that the worker had no room for a text */
         if (s->first_error.code == 0) s->first_error = why;
     }
     take_failures(s, b, &r);
@@ -232,8 +233,8 @@ void td_session_fail_all(td_session *s, const td_err *err) {
     s->refused = NULL;
     batch_free(s->open);
     s->open = NULL;
-    s->records.size = s->bulk.size = 0;
-    s->names.count = 0;
+    s->bulk.size = 0;
+    td_known_clear(&s->known);
     s->worth_sending = false;
     s->dead_since_ms = 0;
 }

@@ -6,6 +6,8 @@
 
 #include "plans/session/client.h"
 #include "plans/session/idmap.h"
+#include "plans/session/known.h"
+#include "plans/session/text.h"
 
 /* A batch that has been written, or is being: which line of the script recorded each of its records. */
 typedef struct td_batch {
@@ -50,9 +52,10 @@ struct td_session {
     td_writer frame;
 
     /* the batch that is being written */
-    td_writer records, bulk;
-    td_op_names names;
+    td_text text;
+    td_writer bulk;
     td_batch *open;
+    td_known known;        /* names of the texts that the worker has */
     bool worth_sending;    /* something else than frees is in it */
     int64_t dead_since_ms; /* when the first free was written, 0: none */
 
@@ -80,7 +83,7 @@ struct td_session {
 int64_t td_session_now_ms(const td_session *s);
 void td_session_lock(td_session *s);
 void td_session_unlock(td_session *s);
-/* Begins a record in the open batch: its kind, and the script's line. */
+/* Begins a record in the open batch: its kind, and the script's line. Of FREE it is the line alone. */
 int td_record_begin(td_session *s, td_record kind, td_err *err);
 /* After a record: memory errors, and sending early when a lot has gathered. */
 int td_record_end(td_session *s, td_err *err);

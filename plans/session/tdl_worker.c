@@ -231,11 +231,15 @@ static int worker_stats(lua_State *L) {
     const struct {
         const char *name;
         uint64_t value;
-    } field[] = {{"batches", st.batches},       {"waits", st.waits},
-                 {"operations", st.ops},        {"messages_out", st.frames_out},
-                 {"messages_in", st.frames_in}, {"bytes_out", st.bytes_out},
+    } field[] = {{"batches", st.batches},
+                 {"batches_by_name", st.named},
+                 {"waits", st.waits},
+                 {"operations", st.ops},
+                 {"messages_out", st.frames_out},
+                 {"messages_in", st.frames_in},
+                 {"bytes_out", st.bytes_out},
                  {"bytes_in", st.bytes_in}};
-    lua_createtable(L, 0, 7);
+    lua_createtable(L, 0, 8);
     for (size_t i = 0; i < sizeof field / sizeof *field; i++) {
         lua_pushinteger(L, (lua_Integer)field[i].value);
         lua_setfield(L, -2, field[i].name);

@@ -128,6 +128,17 @@ static void golden_frames(void **state) {
     }
 }
 
+static void greet(td_host *h) {
+    td_err err = {0};
+    td_frame hello = {.type = TD_FRAME_HELLO};
+    td_writer w = {0};
+    memcpy(hello.session, rig_session, TD_SESSION_BYTES);
+    td_frame_write(&hello, &w);
+    assert_int_equal(td_host_frame(h, w.data, w.size, 0, &err), 0);
+    assert_true(td_host_next(h, 0, &w)); /* its welcome */
+    td_writer_free(&w);
+}
+
 /* A batch from the file goes to a host; what the host answers is the reply in the other file. */
 static void golden_exchanges(void **state) {
     (void)state;
@@ -136,7 +147,6 @@ static void golden_exchanges(void **state) {
         char name[40];
         size_t n, wanted;
         td_err err = {0};
-        td_frame hello = {.type = TD_FRAME_HELLO};
         td_writer w = {0};
         host_rig r;
         rig_open(&r);
@@ -144,10 +154,7 @@ static void golden_exchanges(void **state) {
         unsigned char *batch = golden(name, &n);
         snprintf(name, sizeof name, "%s-reply", names[i]);
         unsigned char *reply = golden(name, &wanted);
-        memcpy(hello.session, rig_session, TD_SESSION_BYTES);
-        td_frame_write(&hello, &w);
-        assert_int_equal(td_host_frame(r.host, w.data, w.size, 0, &err), 0);
-        assert_true(td_host_next(r.host, 0, &w)); /* its welcome */
+        greet(r.host);
         if (td_host_frame(r.host, batch, n, 0, &err))
             fail_msg("%s: %s", names[i], err.msg);
         assert_true(td_host_next(r.host, 0, &w));
@@ -158,6 +165,32 @@ static void golden_exchanges(void **state) {
         td_writer_free(&w);
         rig_close(&r);
     }
+}
+
+/* A text that is brought, and then named with other bindings. */
+static void golden_texts(void **state) {
+    (void)state;
+    host_rig r;
+    td_writer w = {0};
+    rig_open(&r);
+    greet(r.host);
+    for (int i = 0; i < 3; i++) {
+        char name[40];
+        size_t n;
+        td_err err = {0};
+        snprintf(name, sizeof name, "values-as-text-%d-batch", i);
+        unsigned char *bytes = golden(name, &n);
+        if (td_host_frame(r.host, bytes, n, 0, &err)) fail_msg("%s: %s", name, err.msg);
+        td_free(bytes);
+        assert_true(td_host_next(r.host, 0, &w));
+        if (i == 0) continue;
+        snprintf(name, sizeof name, "values-as-text-%d-reply", i);
+        bytes = golden(name, &n);
+        assert_same_bytes(name, w.data, w.size, bytes, n);
+        td_free(bytes);
+    }
+    td_writer_free(&w);
+    rig_close(&r);
 }
 
 /* The batch of the file, written by what a client writes with. */
@@ -328,9 +361,8 @@ static void refused_frames(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(golden_frames),
-        cmocka_unit_test(golden_exchanges),
-        cmocka_unit_test(golden_batch_written),
+        cmocka_unit_test(golden_frames),  cmocka_unit_test(golden_exchanges),
+        cmocka_unit_test(golden_texts),   cmocka_unit_test(golden_batch_written),
         cmocka_unit_test(refused_frames),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
