@@ -228,8 +228,8 @@ bool td_plan_block(td_plan *plan, const td_uses *uses, const uint32_t *member,
     const td_instr *last = &plan->program->instr[member[count - 1]];
     uint32_t like = last->op->flags & TD_OP_ASSIGN ? last->in[0] : last->out;
     m.d.shape = plan->header[like].shape;
-    m.d.order = td_lies(&plan->header[like]) & TD_LIES_IN_ROWS ? TD_ORDER_ROWS
-                                                               : TD_ORDER_CHANNELS;
+    bool in_rows = td_lies(&plan->header[like]) & TD_LIES_IN_ROWS;
+    m.d.order = in_rows && step->kind != TD_STEP_CONV ? TD_ORDER_ROWS : TD_ORDER_CHANNELS;
     m.d.by_rows = head != TD_NO_VALUE;
     for (int b = 0; b < TD_BLOCK_BUFFERS; b++) m.holds[b] = TD_NO_VALUE;
     for (uint32_t k = 0; k < count; k++) m.into[k] = find_into(&m, k);

@@ -10,8 +10,6 @@
 #include "vm/order.h"
 #include "vm/plan_inner.h"
 
-TD_OP_USE(matmul);
-
 #define MEMBERS_MOST 24
 #define SEARCH_MOST 4096 /* groups looked at before a join is given up */
 
@@ -180,22 +178,24 @@ static bool same_look(const td_tensor *a, const td_tensor *b) {
     return true;
 }
 
-/* Memory that is changed inside a group may be looked at there in one way alone. */
+/* Memory that is written inside a group may be looked at there in one way alone. */
 static bool one_look(const fuser *f, const group *a, const group *b) {
     const group *both[2] = {a, b};
     for (int x = 0; x < 2; x++)
         for (uint32_t m = 0; m < both[x]->member.count; m++) {
             const td_instr *writes = &f->p->instr[both[x]->member.item[m]];
-            if (!(writes->op->flags & TD_OP_ASSIGN)) continue;
-            const td_tensor *to = &f->plan->header[writes->in[0]];
+            const uint32_t target =
+                writes->op->flags & TD_OP_ASSIGN ? writes->in[0] : writes->out;
+            const td_tensor *to = &f->plan->header[target];
             for (int y = 0; y < 2; y++)
                 for (uint32_t n = 0; n < both[y]->member.count; n++) {
                     const td_instr *op = &f->p->instr[both[y]->member.item[n]];
                     for (uint32_t k = 0; k < op->nin; k++) {
                         const td_tensor *from = &f->plan->header[op->in[k]];
-                        if (f->plan->root[op->in[k]] != f->plan->root[writes->in[0]])
-                            continue;
-                        if (op->op == &td_op_matmul || !same_look(from, to)) return false;
+                        if (f->plan->root[op->in[k]] != f->plan->root[target]) continue;
+                        if (both[y]->member.item[n] == both[y]->head ||
+                            !same_look(from, to))
+                            return false;
                     }
                 }
         }
@@ -242,18 +242,6 @@ static void try_join(fuser *f, uint32_t i, uint32_t maker) {
     join(f, a, b);
 }
 
-static bool is_float(const fuser *f, uint32_t v) {
-    td_dtype t = f->plan->header[v].dtype;
-    return t == TD_F32 || t == TD_F64;
-}
-
-/* Can the operation be the product in front of a block? */
-static bool is_head(const fuser *f, uint32_t i) {
-    const td_instr *op = &f->p->instr[i];
-    if (op->op != &td_op_matmul || !is_float(f, op->out)) return false;
-    return td_plan_multiplies(f->plan, i);
-}
-
 /* An assignment of a result to all of something of its own sizes and dtype. */
 static bool copies(const fuser *f, uint32_t i) {
     const td_instr *op = &f->p->instr[i];
@@ -271,7 +259,7 @@ static void make_groups(fuser *f) {
         if (is_silent_view(f, i)) continue;
         group *g = &f->group[i];
         f->of[i] = i;
-        g->head = is_head(f, i) ? i : TD_NO_VALUE;
+        g->head = td_plan_is_head(f->plan, i) ? i : TD_NO_VALUE;
         bool is_copy = copies(f, i);
         g->is_elementwise = fuses(op->op) || g->head != TD_NO_VALUE || is_copy;
         if (!push(&g->member, i)) f->failed = true;
@@ -339,8 +327,7 @@ static bool whole(fuser *f, const list *m, uint32_t head, td_err *err) {
     }
     bool well;
     if (head != TD_NO_VALUE) {
-        s->kind = TD_STEP_PRODUCT;
-        well = td_plan_product(f->plan, &f->uses, head, s, err);
+        well = td_plan_lead(f->plan, &f->uses, head, s, err);
     } else {
         s->kind = TD_STEP_BLOCK;
         well = td_plan_block(f->plan, &f->uses, m->item, m->count, TD_NO_VALUE, s, err);

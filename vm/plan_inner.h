@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "runtime/kernels/conv.h"
 #include "vm/block.h"
 #include "vm/plan.h"
 
@@ -90,13 +91,17 @@ void td_uses_free(td_uses *u);
  * or memory is out (err set). */
 bool td_plan_block(td_plan *plan, const td_uses *uses, const uint32_t *member,
                    uint32_t count, uint32_t head, td_step *step, td_err *err);
-/* Is the operation a product that td_product can run into its result as it lies: of any number of rows by
- * one matrix? */
+/* Can the operation stand at the head of a step, with a block behind it? */
+bool td_plan_is_head(const td_plan *plan, uint32_t instr);
+/* Is the matmul a product that td_product can run into its result as it lies: of any number of rows by one
+ * matrix? */
 bool td_plan_multiplies(const td_plan *plan, uint32_t instr);
-/* Completes a PRODUCT step out of its members, of which `head` is the product: bias, activation, the block
- * behind them. False as td_plan_block. */
-bool td_plan_product(td_plan *plan, const td_uses *uses, uint32_t head, td_step *step,
-                     td_err *err);
+/* Sizes of a conv2d or conv2d_input; false when there is nothing to compute. */
+bool td_plan_convolves(const td_plan *plan, uint32_t instr, td_conv *v);
+/* Completes a PRODUCT or CONV step out of its members, of which `head` stands in front: bias, activation,
+ * the block behind them. False as td_plan_block. */
+bool td_plan_lead(td_plan *plan, const td_uses *uses, uint32_t head, td_step *step,
+                  td_err *err);
 
 /* Headers and roots of all values; flattening views become roots. */
 int td_plan_layout(td_plan *plan, td_err *err);
@@ -109,6 +114,7 @@ bool td_plan_flattens(const td_plan *plan, uint32_t instr);
 
 void td_step_free(td_step *step); /* what it holds */
 int td_step_product(const td_plan *plan, const td_step *step, td_run *run, td_err *err);
+int td_step_conv(const td_plan *plan, const td_step *step, td_run *run, td_err *err);
 int td_step_run(const td_plan *plan, const td_step *step, td_run *run, uint64_t seed,
                 uint64_t stream, td_err *err);
 

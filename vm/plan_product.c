@@ -1,5 +1,4 @@
-/* Products and what is fused behind them: a bias and a relu inside the product itself, anything else as a
- * block that works on a panel of rows while it is in cache. */
+/* Running a product and the block behind it: on a panel of rows at a time, while they are in cache. */
 #include <stdatomic.h>
 #include <string.h>
 
@@ -8,10 +7,6 @@
 #include "runtime/pool.h"
 #include "runtime/scratch.h"
 #include "vm/plan_inner.h"
-
-TD_OP_USE(matmul);
-TD_OP_USE(add);
-TD_OP_USE(relu);
 
 /* Rows of a panel are so many that it holds about PANEL elements, a multiple of what the products' tiles
  * go into. */
@@ -28,106 +23,6 @@ bool td_plan_multiplies(const td_plan *plan, uint32_t i) {
         step *= a->shape.dim[d];
     }
     return td_tensor_numel(&plan->header[op->out]) > 0;
-}
-
-/* ---- making the step ---- */
-
-static bool used_once(const td_plan *plan, const td_uses *uses, uint32_t v) {
-    return uses->at[v + 1] - uses->at[v] == 1 &&
-           plan->memory[plan->root[v]].home != TD_HOME_OUTPUT &&
-           !plan->program->value[v].assigned;
-}
-
-/* Is v a vector along the columns of the head, or the like of it? */
-static bool is_bias(const td_plan *plan, uint32_t v, uint32_t head) {
-    const td_tensor *x = &plan->header[v], *y = &plan->header[head];
-    int64_t n = y->shape.dim[y->shape.ndim - 1];
-    if (x->dtype != y->dtype || x->shape.ndim < 1 || x->shape.ndim > y->shape.ndim ||
-        td_tensor_numel(x) != n || x->shape.dim[x->shape.ndim - 1] != n)
-        return false;
-    return n == 1 || x->stride[x->shape.ndim - 1] == 1;
-}
-
-/* The member that alone uses the head, if it is `op`; the count says how many members there are. */
-static int follower(const td_plan *plan, const td_step *s, const td_op *op) {
-    for (uint32_t k = 0; k < s->member_count; k++) {
-        const td_instr *at = &plan->program->instr[s->member[k]];
-        if (at->op != op) continue;
-        for (uint32_t i = 0; i < at->nin; i++)
-            if (at->in[i] == s->head) return (int)k;
-    }
-    return -1;
-}
-
-/* Takes the member away; its result is the head from now on. */
-static void take_in(td_plan *plan, td_step *s, uint32_t k) {
-    plan->memory[s->head].home = TD_HOME_NONE;
-    s->head = plan->program->instr[s->member[k]].out;
-    memmove(&s->member[k], &s->member[k + 1],
-            sizeof *s->member * (s->member_count - k - 1));
-    s->member_count--;
-}
-
-static void take_bias(td_plan *plan, const td_uses *uses, td_step *s) {
-    int k = follower(plan, s, &td_op_add);
-    if (k < 0 || !used_once(plan, uses, s->head)) return;
-    const td_instr *add = &plan->program->instr[s->member[k]];
-    uint32_t bias = add->in[0] == s->head ? add->in[1] : add->in[0];
-    if (bias == s->head || !is_bias(plan, bias, s->head)) return;
-    for (uint32_t m = 0; m < s->member_count; m++) /* not made in this very step */
-        if (plan->program->instr[s->member[m]].out == bias) return;
-    s->bias = bias;
-    take_in(plan, s, (uint32_t)k);
-}
-
-static void take_relu(td_plan *plan, const td_uses *uses, td_step *s) {
-    int k = follower(plan, s, &td_op_relu);
-    if (k < 0 || !used_once(plan, uses, s->head)) return;
-    s->relu = true;
-    take_in(plan, s, (uint32_t)k);
-}
-
-static bool is_needed_outside(const td_plan *plan, const td_uses *uses,
-                              const td_step *s) {
-    if (plan->memory[s->head].home == TD_HOME_OUTPUT ||
-        plan->program->value[s->head].assigned)
-        return true;
-    for (uint32_t u = uses->at[s->head]; u < uses->at[s->head + 1]; u++) {
-        bool is_inside = false;
-        for (uint32_t k = 0; k < s->member_count; k++)
-            is_inside |= s->member[k] == uses->by[u];
-        if (!is_inside) return true;
-    }
-    return false;
-}
-
-/* What the product reads to its end cannot give its memory to a result of the first panel. */
-static void keep_inputs(const td_plan *plan, td_step *s) {
-    const td_instr *op = &plan->program->instr[s->instr];
-    for (uint32_t i = 0; i < s->operand_count; i++)
-        for (uint32_t k = 0; k < op->nin && s->share[i] != TD_NO_VALUE; k++)
-            if (s->share[i] == plan->root[op->in[k]]) s->share[i] = TD_NO_VALUE;
-}
-
-bool td_plan_product(td_plan *plan, const td_uses *uses, uint32_t head, td_step *s,
-                     td_err *err) {
-    s->instr = head;
-    s->head = plan->program->instr[head].out;
-    for (uint32_t k = 0; k < s->member_count; k++)
-        if (s->member[k] == head) {
-            memmove(&s->member[k], &s->member[k + 1],
-                    sizeof *s->member * (s->member_count - k - 1));
-            s->member_count--;
-            break;
-        }
-    take_bias(plan, uses, s);
-    take_relu(plan, uses, s);
-    if (s->member_count == 0) return true;
-    if (!td_plan_block(plan, uses, s->member, s->member_count, s->head, s, err))
-        return false;
-    keep_inputs(plan, s);
-    if (!is_needed_outside(plan, uses, s)) plan->memory[s->head].home = TD_HOME_NONE;
-    return true;
 }
 
 /* ---- running ---- */

@@ -53,8 +53,8 @@ int td_step_run(const td_plan *plan, const td_step *s, td_run *run, uint64_t see
     case TD_STEP_ASSIGN: rc = run_op(plan, op, arg, seed, stream, err); break;
     case TD_STEP_FLATTEN: run_flatten(op, arg); break;
     case TD_STEP_BLOCK: run_block(s, run); break;
-    case TD_STEP_PRODUCT:
-    case TD_STEP_CONV: rc = td_step_product(plan, s, run, err); break;
+    case TD_STEP_PRODUCT: rc = td_step_product(plan, s, run, err); break;
+    case TD_STEP_CONV: rc = td_step_conv(plan, s, run, err); break;
     }
     if (rc && op->where && err->where[0] == '\0')
         snprintf(err->where, sizeof err->where, "%s", op->where);

@@ -10,6 +10,7 @@
 #include "runtime/kernels/conv.h"
 #include "runtime/scratch.h"
 #include "vm/grad.h"
+#include "vm/ops/conv.h"
 
 TD_OP_USE(conv2d);
 TD_OP_USE(conv2d_input);
@@ -409,3 +410,13 @@ TD_OP(conv2d_weight) = {
     .work = weight_work,
     .grad = weight_grad,
 };
+
+bool td_conv_of(const td_op *op, const td_tensor *x, const td_tensor *weight,
+                const td_tensor *y, const td_attrs *attrs, td_conv *v) {
+    td_err ignored;
+    td_shape out;
+    const bool is_forward = op == &td_op_conv2d;
+    int rc = conv_sizes(op->name, is_forward ? &x->shape : &y->shape, &weight->shape,
+                        &attrs->v[is_forward ? 0 : 1], v, &out, &ignored);
+    return rc == 0 && !is_empty(v);
+}
