@@ -8,8 +8,6 @@
 #include "lua/tdl.h"
 
 typedef struct tdl_host {
-    /* address of the tensors' metatable: the test whether a userdata is one */
-    const void *meta;
     /* The collector's account, as it stood after its last run. */
     uint64_t seen_bytes, seen_away_bytes, seen_away_objects;
     uint64_t handles; /* tensor userdata made since */

@@ -159,8 +159,9 @@ static int call_fixed(lua_State *L) { /* [-n, +nout, e] */
     const td_op *op = lua_touserdata(L, lua_upvalueindex(1));
     td_val *in[8];
     int at[8];
+    const bool has_attrs = op->attr[0].kind != TD_ATTR_NONE; /* they are large */
     td_attrs attrs;
-    memset(&attrs, 0, sizeof attrs);
+    if (has_attrs) memset(&attrs, 0, sizeof attrs);
     reader r = {.L = L, .op = op, .at = 1, .top = lua_gettop(L)};
     int from = 0;
     for (int i = 0; i < op->nin; i++) {
@@ -173,7 +174,7 @@ static int call_fixed(lua_State *L) { /* [-n, +nout, e] */
         at[i] = r.at++;
     }
     if (r.at <= r.top) read_attrs(&r, &attrs, from);
-    tdl_apply(L, op, in, at, op->nin, &attrs);
+    tdl_apply(L, op, in, at, op->nin, has_attrs ? &attrs : NULL);
     if (op->flags & TD_OP_ASSIGN) {
         lua_pushvalue(L, 1);
         return 1;

@@ -216,8 +216,22 @@ static int open_all(lua_State *L) {
     return 0;
 }
 
+/* Lua's memory comes from the same lists as tensors' headers: a userdata and what hangs on it are made and
+ * freed together by the thousands. */
+static void *resize(void *ctx, void *p, size_t old_bytes, size_t bytes) {
+    (void)ctx; /* of a new block, old_bytes tells Lua's type and no size */
+    return td_resize_bytes(p, p ? old_bytes : 0, bytes);
+}
+
+/* An error outside of any protected call is our own bug. */
+static int panic(lua_State *L) {
+    const char *text = lua_tostring(L, -1);
+    fprintf(stderr, "tide: unprotected error in Lua: %s\n", text ? text : "no text");
+    return 0; /* to abort */
+}
+
 lua_State *tdl_state_new(td_err *err) {
-    lua_State *L = luaL_newstate();
+    lua_State *L = lua_newstate(resize, NULL);
     tdl_host *host = td_new(tdl_host);
     if (L == NULL || host == NULL) {
         if (L) lua_close(L);
@@ -225,6 +239,7 @@ lua_State *tdl_state_new(td_err *err) {
         td_fail(err, TD_E_MEMORY, "", "no memory for a Lua state");
         return NULL;
     }
+    lua_atpanic(L, panic);
     *(tdl_host **)lua_getextraspace(L) = host;
     host->seen_bytes = td_data_total_bytes();
     lua_pushcfunction(L, open_all);

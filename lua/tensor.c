@@ -10,11 +10,16 @@ static const char meta_key = 0, methods_key = 0, fields_key = 0, places_key = 0;
 
 /* ---- slots ---- */
 
+/* What a tensor's userdata holds. The mark tells it from any other userdata of that size faster than its
+ * metatable would; scripts cannot write into one. */
+typedef struct slot {
+    td_val *v; /* first: tdl_push_slot gives its address */
+    const void *mark;
+} slot;
+
 td_val *tdl_test_val(lua_State *L, int idx) { /* [-0, +0, -] */
-    if (lua_type(L, idx) != LUA_TUSERDATA || !lua_getmetatable(L, idx)) return NULL;
-    bool ours = lua_topointer(L, -1) == tdl_host_of(L)->meta;
-    lua_pop(L, 1);
-    return ours ? *(td_val **)lua_touserdata(L, idx) : NULL;
+    const slot *s = lua_touserdata(L, idx);
+    return s && lua_rawlen(L, idx) == sizeof *s && s->mark == &meta_key ? s->v : NULL;
 }
 
 td_val *tdl_check_val(lua_State *L, int idx, const char *call) { /* [-0, +0, e] */
@@ -27,12 +32,12 @@ td_val *tdl_check_val(lua_State *L, int idx, const char *call) { /* [-0, +0, e] 
 }
 
 td_val **tdl_push_slot(lua_State *L) { /* [-0, +1, m] */
-    td_val **slot = lua_newuserdatauv(L, sizeof *slot, 0);
-    *slot = NULL;
+    slot *s = lua_newuserdatauv(L, sizeof *s, 0);
+    *s = (slot){NULL, &meta_key};
     lua_rawgetp(L, LUA_REGISTRYINDEX, &meta_key);
     lua_setmetatable(L, -2);
     tdl_host_of(L)->handles++;
-    return slot;
+    return &s->v;
 }
 
 void tdl_push_val(lua_State *L, td_val *v, const td_err *err) { /* [-0, +1, e] */
@@ -363,7 +368,6 @@ void tdl_open_tensor(lua_State *L) { /* [-0, +0, m] */
     new_registry_table(L, &fields_key);
     new_registry_table(L, &places_key);
     luaL_newlib(L, meta);
-    tdl_host_of(L)->meta = lua_topointer(L, -1);
     set_operators(L);
     set_access(L, "__index", tensor_index, tdl_index);
     set_access(L, "__newindex", tensor_newindex, tdl_newindex);

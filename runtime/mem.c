@@ -140,6 +140,38 @@ void td_free(void *p) {
     free(p);
 }
 
+void td_free_bytes(void *p, size_t bytes) {
+    size_t size = struct_size(bytes);
+    if (p == NULL || bytes > SMALL_BYTES - 8 ||
+        !keep(&small.structs[size / STRUCT_STEP], p, size))
+        free(p);
+}
+
+static void *new_block(size_t bytes) {
+    size_t size = struct_size(bytes);
+    if (bytes > SMALL_BYTES - 8) return malloc(bytes);
+    void *p = take(&small.structs[size / STRUCT_STEP], size);
+    return p ? p : malloc(size);
+}
+
+void *td_resize_bytes(void *p, size_t old_bytes, size_t bytes) {
+    if (p == NULL) return bytes ? new_block(bytes) : NULL;
+    if (bytes == 0) {
+        td_free_bytes(p, old_bytes);
+        return NULL;
+    }
+    const size_t large = SMALL_BYTES - 8;
+    if (old_bytes > large && bytes > large) return realloc(p, bytes);
+    if (old_bytes <= large && bytes <= large &&
+        struct_size(old_bytes) == struct_size(bytes))
+        return p;
+    void *moved = new_block(bytes);
+    if (moved == NULL) return NULL;
+    memcpy(moved, p, old_bytes < bytes ? old_bytes : bytes);
+    td_free_bytes(p, old_bytes);
+    return moved;
+}
+
 char *td_strdup(const char *s) {
     size_t n = strlen(s) + 1;
     char *copy = td_new_bytes(n);

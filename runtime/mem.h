@@ -16,6 +16,13 @@ void *td_grow_bytes(void *old, size_t bytes);
 /* Zeroed array of count elements, the product checked; NULL when it overflows or memory is out. */
 void *td_new_array(size_t count, size_t each);
 void td_free(void *p);
+/* Faster, for what td_new_bytes gave for that many bytes. */
+void td_free_bytes(void *p, size_t bytes);
+#define td_delete(type, p) td_free_bytes((p), sizeof(type))
+/* For allocators that are told sizes, Lua's among them: p, which was given for old_bytes, moves to bytes; its
+ * contents stay as far as they fit. NULL for p: a new one, not zeroed; 0 bytes: p goes, and NULL comes
+ * back, as it does when memory is out (p stays then). */
+void *td_resize_bytes(void *p, size_t old_bytes, size_t bytes);
 char *td_strdup(const char *s);
 
 /* Tensor data: aligned to 64 bytes, not zeroed, counted against the budget. bytes may be 0 (gives a

@@ -92,20 +92,27 @@ void td_shape_strides_in(const td_shape *s, td_order order, int64_t stride[TD_MA
     stride[3] = c;
 }
 
-td_storage *td_storage_new(size_t bytes, td_err *err) {
-    td_storage *s = td_new(td_storage);
-    if (s == NULL) {
-        td_fail(err, TD_E_MEMORY, "", "out of memory");
-        return NULL;
-    }
+/* A storage whose first header is in the same block: most tensors are the only one of their storage, and
+ * this saves them a piece of memory. The block goes with the storage, which outlives its headers. */
+typedef struct whole {
+    td_storage storage;
+    td_tensor tensor;
+} whole;
+
+static int fill_storage(td_storage *s, size_t bytes, td_err *err) {
+    if (s == NULL) return td_fail(err, TD_E_MEMORY, "", "out of memory");
     s->data = td_data_new(bytes, err);
-    if (s->data == NULL) {
-        td_free(s);
-        return NULL;
-    }
+    if (s->data == NULL) return TD_E_MEMORY;
     s->bytes = bytes;
     atomic_init(&s->refs, 1);
-    return s;
+    return 0;
+}
+
+td_storage *td_storage_new(size_t bytes, td_err *err) {
+    td_storage *s = td_new(td_storage);
+    if (fill_storage(s, bytes, err) == 0) return s;
+    td_free(s);
+    return NULL;
 }
 
 td_storage *td_storage_lend(void *data, size_t bytes,
@@ -139,7 +146,7 @@ void td_storage_unref(td_storage **sp) {
         s->release(s->ctx, s->data, s->bytes);
     else
         td_data_free(s->data, s->bytes);
-    td_free(s);
+    td_free_bytes(s, s->has_tensor ? sizeof(whole) : sizeof *s);
 }
 
 td_tensor *td_tensor_view(const td_tensor *base, const td_shape *shape,
@@ -177,10 +184,18 @@ td_tensor *td_tensor_over(td_storage *storage, td_dtype t, const td_shape *shape
 td_tensor *td_tensor_new(td_dtype t, const td_shape *shape, td_err *err) {
     size_t bytes;
     if (td_shape_bytes(shape, t, &bytes, err) != 0) return NULL;
-    td_storage *s = td_storage_new(bytes, err);
-    if (s == NULL) return NULL;
-    td_tensor *x = td_tensor_over(s, t, shape, err);
-    td_storage_unref(&s);
+    whole *w = td_new(whole);
+    if (fill_storage(w ? &w->storage : NULL, bytes, err) != 0) {
+        td_free(w);
+        return NULL;
+    }
+    w->storage.has_tensor = true;
+    td_tensor *x = &w->tensor;
+    atomic_init(&x->refs, 1);
+    x->dtype = t;
+    x->shape = *shape;
+    td_shape_strides(shape, x->stride);
+    x->storage = &w->storage;
     return x;
 }
 
@@ -201,8 +216,9 @@ void td_tensor_unref(td_tensor **xp) {
     *xp = NULL;
     if (x == NULL || atomic_fetch_sub_explicit(&x->refs, 1, memory_order_acq_rel) != 1)
         return;
-    td_storage_unref(&x->storage);
-    td_free(x);
+    td_storage *s = x->storage;
+    if (!s->has_tensor || x != &((whole *)s)->tensor) td_delete(td_tensor, x);
+    td_storage_unref(&s);
 }
 
 int64_t td_tensor_numel(const td_tensor *x) { return td_shape_numel(&x->shape); }
@@ -257,7 +273,8 @@ static bool copy_turned(td_tensor *dst, const td_tensor *src) {
         !(td_tensor_is_channels_last(src) && td_tensor_is_contiguous(dst)))
         return false;
     int64_t channels = src->shape.dim[1], pixels = src->shape.dim[2] * src->shape.dim[3];
-    int64_t rows = to_channels ? channels : pixels, cols = to_channels ? pixels : channels;
+    int64_t rows = to_channels ? channels : pixels,
+            cols = to_channels ? pixels : channels;
     char *to = td_tensor_data(dst);
     const char *from = td_tensor_data(src);
     size_t image = (size_t)(rows * cols) * each;

@@ -39,7 +39,8 @@ typedef struct td_storage {
     uint32_t version; /* bumped by each in-place change; the tape compares it */
     size_t bytes;
     char *data;
-    bool readonly; /* a data owner's rows: assigning to them is refused */
+    bool readonly;   /* a data owner's rows: assigning to them is refused */
+    bool has_tensor; /* its first header lies behind it in the same block */
     void (*release)(void *ctx, void *data, size_t bytes); /* NULL: td_data_free */
     void *ctx;
 } td_storage;

@@ -120,6 +120,20 @@ static int promote(const td_op *op, td_val *const *in, int nin, td_val **use,
     return 0;
 }
 
+/* The common case: tensors of one dtype that the op computes in. */
+static bool needs_no_promotion(const td_op *op, td_val *const *in, int nin) {
+    if (!(op->flags & (TD_OP_PROMOTE | TD_OP_FLOAT))) return true;
+    td_dtype common = TD_NONE;
+    for (int i = 0; i < nin; i++) {
+        if (!takes_part(op, i)) continue;
+        td_dtype t = in[i]->meta.dtype;
+        if (in[i]->meta.weak || (common != TD_NONE && t != common)) return false;
+        common = t;
+    }
+    return common != TD_NONE && !td_dtype_is_half(common) &&
+           (!(op->flags & TD_OP_FLOAT) || td_dtype_is_float(common));
+}
+
 /* ---- running ---- */
 
 static int check_count(const td_op *op, int nin, td_err *err) {
@@ -161,7 +175,7 @@ int td_op_infer(const td_op *op, const td_meta *in, int nin, td_attrs *attrs,
             return td_fail(err, TD_E_DTYPE, op->name, "wants a float dtype, got %s",
                            td_dtype_name(in[i].dtype));
     }
-    rc = td_attrs_check(op, in, nin, attrs, err);
+    if (attrs) rc = td_attrs_check(op, in, nin, attrs, err);
     if (rc) return rc;
     memset(out, 0, sizeof *out * (size_t)op->nout);
     rc = op->shape(in, nin, attrs, out, err);
@@ -330,8 +344,8 @@ static int run_away(td_place *place, const td_op *op, td_val *const *in, int nin
 
 static int run_here(const td_op *op, td_val *const *in, int nin, const td_attrs *attrs,
                     const td_meta *out_meta, td_val **out, td_err *err) {
-    td_tensor *few[8] = {NULL},
-              **t = nin <= 8 ? few : td_new_array((size_t)nin, sizeof *t);
+    td_tensor *few[8], **t = nin <= 8 ? few : td_new_array((size_t)nin, sizeof *t);
+    few[0] = NULL; /* an op without inputs has none to be looked at */
     if (t == NULL) return td_fail(err, TD_E_MEMORY, op->name, "out of memory");
     int rc = 0;
     for (int i = 0; rc == 0 && i < nin; i++) {
@@ -362,44 +376,60 @@ static int check_assign(const td_op *op, td_val *const *in, td_err *err) {
     return TD_E_STATE;
 }
 
+static const td_attrs none;
+
+/* The given attributes where the shape rule may complete them; NULL when op has none and none were given,
+ * since they are large. */
+static td_attrs *complete_attrs(const td_op *op, const td_attrs *given, td_attrs *own) {
+    if (given == NULL && op->attr[0].kind == TD_ATTR_NONE) return NULL;
+    *own = given ? *given : none;
+    return own;
+}
+
 static int apply_promoted(const td_op *op, td_val *const *in, int nin,
                           const td_attrs *given, td_val **out, td_err *err) {
-    td_meta few[8] = {{0}},
-            *meta = nin <= 8 ? few : td_new_array((size_t)nin, sizeof *meta);
+    td_meta few[8], *meta = nin <= 8 ? few : td_new_array((size_t)nin, sizeof *meta);
     if (meta == NULL) return td_fail(err, TD_E_MEMORY, op->name, "out of memory");
     for (int i = 0; i < nin; i++) meta[i] = in[i]->meta;
-    td_attrs attrs = *given;
+    td_attrs own, *attrs = complete_attrs(op, given, &own);
     td_meta out_meta[TD_OP_MAX_OUT];
     td_place *place = NULL;
     const bool traced = td_trace_current() != NULL;
     int rc = traced ? 0 : find_place(op, in, nin, &place, err);
-    if (rc == 0) rc = td_op_infer(op, meta, nin, &attrs, out_meta, err);
+    if (rc == 0) rc = td_op_infer(op, meta, nin, attrs, out_meta, err);
     if (meta != few) td_free(meta);
     if (rc) return rc;
     if ((op->flags & TD_OP_ASSIGN) && (rc = check_assign(op, in, err)) != 0) return rc;
-    rc = traced  ? td_trace_apply(op, in, nin, &attrs, out_meta, out, err)
-         : place ? run_away(place, op, in, nin, &attrs, out_meta, out, err)
-                 : run_here(op, in, nin, &attrs, out_meta, out, err);
+    rc = traced  ? td_trace_apply(op, in, nin, attrs ? attrs : &none, out_meta, out, err)
+         : place ? run_away(place, op, in, nin, attrs ? attrs : &none, out_meta, out, err)
+                 : run_here(op, in, nin, attrs, out_meta, out, err);
     if (rc == 0 && op->grad && !tape_off)
-        rc = td_tape_record(op, in, nin, &attrs, out, err);
+        rc = td_tape_record(op, in, nin, attrs, out, err);
+    return rc;
+}
+
+static int promote_and_apply(const td_op *op, td_val *const *in, int nin,
+                             const td_attrs *attrs, td_val **out, td_err *err) {
+    td_val *few[8] = {NULL},
+           **use = nin <= 8 ? few : td_new_array((size_t)nin, sizeof *use);
+    if (use == NULL) return td_fail(err, TD_E_MEMORY, op->name, "out of memory");
+    int rc = promote(op, in, nin, use, err);
+    if (rc == 0) rc = apply_promoted(op, use, nin, attrs, out, err);
+    for (int i = 0; i < nin; i++) td_val_unref(&use[i]);
+    if (use != few) td_free(use);
     return rc;
 }
 
 int td_apply(const td_op *op, td_val *const *in, int nin, const td_attrs *attrs,
              td_val **out, td_err *err) {
-    static const td_attrs none;
     td_err own;
     if (err == NULL) err = &own;
     for (int k = 0; k < op->nout; k++) out[k] = NULL;
     int rc = check_count(op, nin, err);
     if (rc) return rc;
-    td_val *few[8] = {NULL},
-           **use = nin <= 8 ? few : td_new_array((size_t)nin, sizeof *use);
-    if (use == NULL) return td_fail(err, TD_E_MEMORY, op->name, "out of memory");
-    rc = promote(op, in, nin, use, err);
-    if (rc == 0) rc = apply_promoted(op, use, nin, attrs ? attrs : &none, out, err);
-    for (int i = 0; i < nin; i++) td_val_unref(&use[i]);
-    if (use != few) td_free(use);
+    rc = needs_no_promotion(op, in, nin)
+             ? apply_promoted(op, in, nin, attrs, out, err)
+             : promote_and_apply(op, in, nin, attrs, out, err);
     if (rc)
         for (int k = 0; k < op->nout; k++) td_val_unref(&out[k]);
     return named(op, rc, err);

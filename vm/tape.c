@@ -21,9 +21,8 @@ static void saved_drop(td_saved *s) {
 }
 
 void td_node_forget(td_node *n) {
-    if (n->saved_in)
-        for (int i = 0; i < n->nin; i++) saved_drop(&n->saved_in[i]);
-    for (int k = 0; k < TD_OP_MAX_OUT; k++) saved_drop(&n->saved_out[k]);
+    for (int i = 0; n->saved_in && i < n->nin; i++) saved_drop(&n->saved_in[i]);
+    for (int k = 0; n->saved_out && k < n->nout; k++) saved_drop(&n->saved_out[k]);
 }
 
 /* A tape can be as long as a script runs, so ends are worked off a list and not by recursion: a node
@@ -38,7 +37,7 @@ void td_node_unref(td_node **np) {
     for (;;) {
         td_node *n = dead;
         td_node_forget(n);
-        for (int k = 0; k < TD_OP_MAX_OUT; k++) td_val_unref(&n->gout[k]);
+        for (int k = 0; k < n->nout; k++) td_val_unref(&n->gout[k]);
         for (int i = 0; i < n->nin; i++) {
             td_node *m = n->edge[i].node;
             if (m == NULL || --m->refs > 0) continue;
@@ -50,10 +49,7 @@ void td_node_unref(td_node **np) {
             n->leaf->leaf_node = NULL;
             td_val_unref(&n->leaf);
         }
-        td_free(n->edge);
-        td_free(n->in_meta);
-        td_free(n->saved_in);
-        td_free(n);
+        td_free_bytes(n, n->bytes);
         if (chain == NULL) return;
         dead = chain;
         chain = (td_node *)(void *)dead->gout[0];
@@ -61,14 +57,50 @@ void td_node_unref(td_node **np) {
     }
 }
 
-td_node *td_tape_leaf(td_val *leaf, td_err *err) {
-    if (leaf->leaf_node) return td_node_ref(leaf->leaf_node);
-    td_node *n = td_new(td_node);
+/* A zeroed part of the block that is cut up at *at; the parts' sizes keep each other aligned. */
+static void *part(char **at, size_t count, size_t each) {
+    void *p = *at;
+    *at += count * each;
+    return p;
+}
+
+/* A node with its arrays in one piece of memory. saves: those of inputs, of outputs. */
+static td_node *new_node(int nin, int nout, bool saves_in, bool saves_out,
+                         const td_attrs *attrs, td_err *err) {
+    _Static_assert(sizeof(td_node) % 8 == 0 && sizeof(td_edge) % 8 == 0 &&
+                       sizeof(td_meta) % 8 == 0 && sizeof(td_saved) % 8 == 0,
+                   "parts of a node's block follow each other without gaps");
+    size_t in = (size_t)nin, out = (size_t)nout;
+    size_t bytes = sizeof(td_node) + in * sizeof(td_edge) + (in + out) * sizeof(td_meta);
+    if (saves_in) bytes += in * sizeof(td_saved);
+    if (saves_out) bytes += out * sizeof(td_saved);
+    if (attrs) bytes += sizeof *attrs;
+    td_node *n = td_new_bytes(bytes);
     if (n == NULL) {
         td_fail(err, TD_E_MEMORY, "", "out of memory");
         return NULL;
     }
+    char *at = (char *)(n + 1);
     n->refs = 1;
+    n->nin = nin;
+    n->nout = nout;
+    n->bytes = bytes;
+    n->edge = part(&at, in, sizeof(td_edge));
+    n->in_meta = part(&at, in, sizeof(td_meta));
+    n->out_meta = part(&at, out, sizeof(td_meta));
+    if (saves_in) n->saved_in = part(&at, in, sizeof(td_saved));
+    if (saves_out) n->saved_out = part(&at, out, sizeof(td_saved));
+    if (attrs) {
+        n->attrs = part(&at, 1, sizeof *attrs);
+        *n->attrs = *attrs;
+    }
+    return n;
+}
+
+td_node *td_tape_leaf(td_val *leaf, td_err *err) {
+    if (leaf->leaf_node) return td_node_ref(leaf->leaf_node);
+    td_node *n = new_node(0, 1, false, false, NULL, err);
+    if (n == NULL) return NULL;
     n->leaf = td_val_ref(leaf);
     n->out_meta[0] = leaf->meta;
     leaf->leaf_node = n;
@@ -138,7 +170,7 @@ td_val *td_saved_in(td_node *n, int i, td_err *err) {
 }
 
 td_val *td_saved_out(td_node *n, int k, td_err *err) {
-    if (!n->saved_out[k].set) return NULL;
+    if (n->saved_out == NULL || !n->saved_out[k].set) return NULL;
     return restore(n, &n->saved_out[k], &n->out_meta[k], n, k, err);
 }
 
@@ -163,21 +195,11 @@ int td_tape_record(const td_op *op, td_val *const *in, int nin, const td_attrs *
     bool any = false;
     for (int i = 0; i < nin; i++) any |= in[i]->requires_grad;
     if (!any) return 0;
-    td_node *n = td_new(td_node);
-    if (n == NULL) return td_fail(err, TD_E_MEMORY, op->name, "out of memory");
-    n->refs = 1;
+    td_node *n = new_node(nin, op->nout, op->save & TD_SAVE_ALL_IN,
+                          op->save & ~TD_SAVE_ALL_IN, attrs, err);
+    if (n == NULL) return TD_E_MEMORY;
     n->seq = ++last_seq;
     n->op = op;
-    n->attrs = *attrs;
-    n->edge = td_new_array((size_t)nin, sizeof *n->edge);
-    n->in_meta = td_new_array((size_t)nin, sizeof *n->in_meta);
-    if (op->save & TD_SAVE_ALL_IN)
-        n->saved_in = td_new_array((size_t)nin, sizeof *n->saved_in);
-    if (!n->edge || !n->in_meta || ((op->save & TD_SAVE_ALL_IN) && !n->saved_in)) {
-        td_node_unref(&n);
-        return td_fail(err, TD_E_MEMORY, op->name, "out of memory");
-    }
-    n->nin = nin;
     int rc = make_edges(n, in, err);
     for (int i = 0; rc == 0 && n->saved_in && i < nin && i < 16; i++)
         if (op->save & TD_SAVE_IN(i)) save(&n->saved_in[i], in[i]);

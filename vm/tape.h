@@ -24,14 +24,14 @@ struct td_node {
     uint64_t seq;    /* order of making: a node's inputs have smaller ones */
     const td_op *op; /* NULL: an accumulator, the end of a path at a leaf */
     td_val *leaf;    /* of an accumulator, counted */
-    td_attrs attrs;
-    int nin;
+    td_attrs *attrs; /* NULL when op has none */
+    int nin, nout;
     bool spent; /* walked without keep_graph: what was saved is gone */
+    /* nin and nout of them, in the node's own block */
     td_edge *edge;
-    td_meta *in_meta;
-    td_saved *saved_in; /* nin of them, or NULL when the rule reads no input */
-    td_meta out_meta[TD_OP_MAX_OUT];
-    td_saved saved_out[TD_OP_MAX_OUT];
+    td_meta *in_meta, *out_meta;
+    td_saved *saved_in, *saved_out; /* NULL when the rule reads none */
+    size_t bytes;                   /* of the block */
     /* Of the walk that is under way: */
     uint64_t walk;                 /* which one has seen it */
     bool wanted;                   /* a gradient is wanted at or below it */
