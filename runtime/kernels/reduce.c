@@ -6,13 +6,16 @@
 #include <string.h>
 
 #include "runtime/cpu.h"
+#include "runtime/dense.h"
+#include "runtime/pool.h"
+#include "runtime/scratch.h"
 
 TD_LEVEL_DECLARE(td_reduce_loops, td_reduce_loops);
 
 #define LANES TD_REDUCE_LANES
 #define BLOCK TD_REDUCE_BLOCK
-/* Results that are worked on at a time, when they lie closer than what is reduced. */
-#define COLUMNS 64
+#define COLUMNS TD_REDUCE_COLUMNS
+#define PIECE 32768 /* elements that make a piece worth handing to a thread */
 
 /* One value of either accumulator type; both have 8 bytes. */
 typedef union cell {
@@ -26,16 +29,29 @@ typedef struct axis {
     int64_t result_stride; /* kept ones: in results */
 } axis;
 
+/* `count` <= COLUMNS results from `first` on, whose runs begin at `at`, col apart. */
+typedef struct stretch {
+    const char *at;
+    int64_t col, count, first;
+} stretch;
+
 typedef struct plan {
     const td_reduce_loops *loops;
     void (*load)(int64_t, const char *, int64_t, void *);
     td_reduce_kind kind;
     td_reduce_map map;
     bool integers, columns;
+    const td_reduce_direct *direct; /* or NULL */
+    int64_t each;                   /* bytes of an element */
     cell identity;
     int kept_count, outer_count; /* outer: reduced runs but the innermost */
     axis kept[TD_MAX_DIM], outer[TD_MAX_DIM], inner;
     const double *shift;
+    const char *data;
+    cell *result;
+    int64_t per_piece;
+    stretch whole; /* whose blocks are shared out */
+    cell *part;    /* its blocks' values */
 } plan;
 
 /* Folds neighbours of one kind together. False when reduced neighbours do not lie flat. */
@@ -89,95 +105,174 @@ static void map(const plan *p, int64_t n, cell *buf, const double *shift, int64_
     if (p->map == TD_MAP_EXP) p->loops->map_exp(n, &buf->f, shift, step);
 }
 
-/* All blocks of one run, n elements that lie stride apart, into *total. */
-static void reduce_row(const plan *p, const char *at, const double *shift, cell *total) {
+/* The 16 lanes of one block of n elements, joined: into *value. */
+static void reduce_block(const plan *p, const char *at, int64_t n, const double *shift,
+                         cell *value) {
     cell buf[BLOCK], lane[LANES];
-    for (int64_t from = 0; from < p->inner.size; from += BLOCK) {
-        int64_t n = p->inner.size - from < BLOCK ? p->inner.size - from : BLOCK;
-        p->load(n, at + from * p->inner.stride, p->inner.stride, buf);
+    for (int j = 0; j < LANES; j++) lane[j] = p->identity;
+    if (p->direct && p->inner.stride == p->each) {
+        p->direct->run(n, at, &lane->f);
+    } else {
+        p->load(n, at, p->inner.stride, buf);
         map(p, n, buf, shift, 0);
-        for (int j = 0; j < LANES; j++) lane[j] = p->identity;
         p->loops->fold[p->integers][p->kind](n, buf, lane);
-        int width = LANES; /* lanes that hold nothing but the identity need no joining */
-        while (width / 2 >= n) width /= 2;
-        for (width /= 2; width > 0; width /= 2)
-            p->loops->fold_flat[p->integers][p->kind](width, lane + width, lane);
-        p->loops->fold_flat[p->integers][p->kind](1, lane, total);
     }
+    int width = LANES; /* lanes that hold nothing but the identity need no joining */
+    while (width / 2 >= n) width /= 2;
+    for (width /= 2; width > 0; width /= 2)
+        p->loops->fold_flat[p->integers][p->kind](width, lane + width, lane);
+    *value = lane[0];
 }
 
-/* The same for `count` runs side by side, col apart: each gets the very same operations. */
-static void reduce_columns(const plan *p, const char *at, int64_t col, int64_t count,
-                           const double *shift, cell *total) {
-    cell buf[COLUMNS], lane[LANES][COLUMNS];
-    for (int64_t from = 0; from < p->inner.size; from += BLOCK) {
-        int64_t n = p->inner.size - from < BLOCK ? p->inner.size - from : BLOCK;
-        for (int j = 0; j < LANES && j < n; j++)
-            for (int64_t c = 0; c < count; c++) lane[j][c] = p->identity;
-        const char *row = at + from * p->inner.stride;
-        for (int64_t i = 0; i < n; i++, row += p->inner.stride) {
-            p->load(count, row, col, buf);
+/* The same for `count` blocks side by side, col apart: each gets the very same operations. */
+static void reduce_blocks(const plan *p, const char *at, int64_t n, int64_t col,
+                          int64_t count, const double *shift, cell *value) {
+    cell buf[COLUMNS], lane[LANES * COLUMNS];
+    bool direct = p->direct && col == p->each;
+    bool dense = direct && p->inner.stride == count * p->each;
+    int64_t lanes = n < LANES ? n : LANES, row = dense ? count : COLUMNS;
+    for (int64_t i = 0; i < lanes * row; i++) lane[i] = p->identity;
+    if (dense) {
+        p->direct->dense(n, count, at, &lane->f);
+    } else if (direct) {
+        p->direct->rows(n, count, p->inner.stride / p->each, at, &lane->f);
+    } else {
+        for (int64_t i = 0; i < n; i++, at += p->inner.stride) {
+            p->load(count, at, col, buf);
             map(p, count, buf, shift, 1);
-            p->loops->fold_flat[p->integers][p->kind](count, buf, lane[i % LANES]);
+            p->loops->fold_flat[p->integers][p->kind](count, buf,
+                                                      lane + i % LANES * COLUMNS);
         }
-        int width = LANES;
-        while (width / 2 >= n) width /= 2;
-        for (width /= 2; width > 0; width /= 2)
-            for (int j = 0; j < width && j + width < n; j++)
-                p->loops->fold_flat[p->integers][p->kind](count, lane[j + width],
-                                                          lane[j]);
-        p->loops->fold_flat[p->integers][p->kind](count, lane[0], total);
+    }
+    int width = LANES;
+    while (width / 2 >= n) width /= 2;
+    for (width /= 2; width > 0; width /= 2) {
+        int64_t there = lanes - width < width ? lanes - width : width;
+        if (row == count) {
+            p->loops->fold_flat[p->integers][p->kind](there * row, lane + width * row,
+                                                      lane);
+            continue;
+        }
+        for (int64_t j = 0; j < there; j++)
+            p->loops->fold_flat[p->integers][p->kind](count, lane + (j + width) * row,
+                                                      lane + j * row);
+    }
+    memcpy(value, lane, (size_t)count * sizeof *value);
+}
+
+/* Block b of a stretch: which of the outer runs it lies in, and where. */
+static void stretch_block(const plan *p, const stretch *s, int64_t b, cell *value) {
+    int64_t blocks = (p->inner.size + BLOCK - 1) / BLOCK, run = b / blocks;
+    int64_t from = b % blocks * BLOCK;
+    int64_t n = p->inner.size - from < BLOCK ? p->inner.size - from : BLOCK;
+    const char *at = s->at + from * p->inner.stride;
+    for (int d = p->outer_count - 1; d >= 0; run /= p->outer[d].size, d--)
+        at += run % p->outer[d].size * p->outer[d].stride;
+    const double *shift = p->shift ? p->shift + s->first : NULL;
+    if (p->columns)
+        reduce_blocks(p, at, n, s->col, s->count, shift, value);
+    else
+        reduce_block(p, at, n, shift, value);
+}
+
+static int64_t stretch_blocks(const plan *p) {
+    int64_t blocks = (p->inner.size + BLOCK - 1) / BLOCK;
+    for (int d = 0; d < p->outer_count; d++) blocks *= p->outer[d].size;
+    return blocks;
+}
+
+static void join(const plan *p, int64_t count, const cell *value, cell *total) {
+    p->loops->fold_flat[p->integers][p->kind](count, value, total);
+}
+
+static void reduce_stretch(const plan *p, const stretch *s) {
+    cell value[COLUMNS];
+    for (int64_t b = 0, blocks = stretch_blocks(p); b < blocks; b++) {
+        stretch_block(p, s, b, value);
+        join(p, s->count, value, p->result + s->first);
     }
 }
 
-/* Counts index through the sizes of axes; false after the last. */
-static bool next(int64_t *index, const axis *axes, int count) {
-    for (int i = count - 1; i >= 0; i--) {
-        if (++index[i] < axes[i].size) return true;
-        index[i] = 0;
+static int64_t stretches_of(const plan *p) {
+    int64_t n = 1;
+    for (int d = 0; d < p->kept_count; d++)
+        n *= p->columns && d == p->kept_count - 1
+                 ? (p->kept[d].size + COLUMNS - 1) / COLUMNS
+                 : p->kept[d].size;
+    return n;
+}
+
+static stretch stretch_at(const plan *p, int64_t i) {
+    stretch s = {.at = p->data, .count = 1};
+    int d = p->kept_count - 1;
+    if (p->columns) {
+        const axis *last = &p->kept[d--];
+        int64_t chunks = (last->size + COLUMNS - 1) / COLUMNS;
+        s.first = i % chunks * COLUMNS;
+        s.count = last->size - s.first < COLUMNS ? last->size - s.first : COLUMNS;
+        s.col = last->stride;
+        s.at += s.first * last->stride;
+        i /= chunks;
     }
-    return false;
+    for (; d >= 0; i /= p->kept[d].size, d--) {
+        s.at += i % p->kept[d].size * p->kept[d].stride;
+        s.first += i % p->kept[d].size * p->kept[d].result_stride;
+    }
+    return s;
 }
 
-static int64_t offset_of(const int64_t *index, const axis *axes, int count) {
-    int64_t at = 0;
-    for (int i = 0; i < count; i++) at += index[i] * axes[i].stride;
-    return at;
+/* ---- threads: by stretches; by blocks, which are joined afterwards, where those are few ---- */
+
+static void stretches_piece(void *ctx, int64_t piece) {
+    const plan *p = ctx;
+    int64_t from = piece * p->per_piece, to = from + p->per_piece, all = stretches_of(p);
+    for (int64_t i = from; i < to && i < all; i++) {
+        stretch s = stretch_at(p, i);
+        reduce_stretch(p, &s);
+    }
 }
 
-/* `count` results from `first` on, whose runs lie col apart. */
-static void reduce_stretch(const plan *p, const char *at, int64_t col, int64_t count,
-                           int64_t first, cell *result) {
-    const double *shift = p->shift ? p->shift + first : NULL;
-    cell *total = result + first;
-    int64_t index[TD_MAX_DIM] = {0};
-    do {
-        const char *run = at + offset_of(index, p->outer, p->outer_count);
-        if (p->columns)
-            reduce_columns(p, run, col, count, shift, total);
-        else
-            reduce_row(p, run, shift, total);
-    } while (next(index, p->outer, p->outer_count));
+static void blocks_piece(void *ctx, int64_t piece) {
+    const plan *p = ctx;
+    int64_t from = piece * p->per_piece, to = from + p->per_piece;
+    for (int64_t b = from; b < to && b < stretch_blocks(p); b++)
+        stretch_block(p, &p->whole, b, p->part + b * p->whole.count);
+}
+
+static int64_t pieces_of(int64_t parts, int64_t per_piece) {
+    return (parts + per_piece - 1) / per_piece;
 }
 
 /* Results side by side are worked on together when they lie closer than what is reduced, or when there
  * is little to reduce for each. */
-static void run(plan *p, const char *data, cell *result) {
-    int kept = p->kept_count;
-    const axis *last = kept > 0 ? &p->kept[kept - 1] : NULL;
+static int run(plan *p, int64_t elements, td_err *err) {
+    const axis *last = p->kept_count > 0 ? &p->kept[p->kept_count - 1] : NULL;
     p->columns =
         last && (p->inner.size <= 8 || llabs(last->stride) < llabs(p->inner.stride));
-    if (p->columns) kept--;
-    int64_t index[TD_MAX_DIM] = {0};
-    do {
-        const char *at = data + offset_of(index, p->kept, kept);
-        int64_t first = 0;
-        for (int i = 0; i < kept; i++) first += index[i] * p->kept[i].result_stride;
-        int64_t count = p->columns ? last->size : 1, col = p->columns ? last->stride : 0;
-        for (int64_t c = 0; c < count; c += COLUMNS)
-            reduce_stretch(p, at + c * col, col,
-                           count - c < COLUMNS ? count - c : COLUMNS, first + c, result);
-    } while (next(index, p->kept, kept));
+    int64_t stretches = stretches_of(p), blocks = stretch_blocks(p);
+    if (elements <= PIECE || (stretches < 8 && blocks < 8)) {
+        p->per_piece = stretches;
+        stretches_piece(p, 0);
+        return 0;
+    }
+    if (stretches >= 8) {
+        int64_t each = elements / stretches + 1;
+        p->per_piece = each < PIECE ? PIECE / each : 1;
+        td_pool_run(stretches_piece, p, pieces_of(stretches, p->per_piece));
+        return 0;
+    }
+    for (int64_t i = 0; i < stretches; i++) {
+        p->whole = stretch_at(p, i);
+        int64_t count = p->whole.count, each = elements / stretches / blocks + 1;
+        p->part = td_scratch_take((size_t)(blocks * count) * sizeof *p->part, err);
+        if (p->part == NULL) return TD_E_MEMORY;
+        p->per_piece = each < PIECE ? PIECE / each : 1;
+        td_pool_run(blocks_piece, p, pieces_of(blocks, p->per_piece));
+        for (int64_t b = 0; b < blocks; b++)
+            join(p, count, p->part + b * count, p->result + p->whole.first);
+        td_scratch_give(p->part);
+    }
+    return 0;
 }
 
 int td_reduce(td_reduce_kind kind, td_reduce_map map_kind, td_tensor *x, unsigned dims,
@@ -189,22 +284,28 @@ int td_reduce(td_reduce_kind kind, td_reduce_map map_kind, td_tensor *x, unsigne
     p.integers = map_kind == TD_MAP_NONZERO || !td_dtype_is_float(x->dtype);
     p.load = map_kind == TD_MAP_NONZERO ? p.loops->load_nonzero[x->dtype]
                                         : p.loops->load[x->dtype];
+    p.each = (int64_t)td_dtype_bytes(x->dtype);
+    if (map_kind == TD_MAP_NONE && td_dtype_is_float(x->dtype))
+        p.direct = &p.loops->direct[x->dtype == TD_F64][kind];
+    if (p.direct && p.direct->run == NULL) p.direct = NULL;
     set_identity(&p);
     int64_t results = 1, elements = 1;
     for (int d = 0; d < x->shape.ndim; d++) {
         if (!((dims >> d) & 1)) results *= x->shape.dim[d];
         elements *= x->shape.dim[d];
     }
-    cell *to = result;
-    for (int64_t i = 0; i < results; i++) to[i] = p.identity;
+    p.result = result;
+    for (int64_t i = 0; i < results; i++) p.result[i] = p.identity;
     if (elements == 0) return 0;
-    td_tensor *flat = NULL;
+    td_dense flat = {.data = td_tensor_data(x)};
     if (!lay_out(&p, x, dims)) {
-        flat = td_tensor_contiguous(x, err);
-        if (flat == NULL) return TD_E_MEMORY;
-        lay_out(&p, flat, dims);
+        if (td_dense_take(&flat, x, TD_ORDER_ROWS, err)) return TD_E_MEMORY;
+        td_tensor rows = *x;
+        td_shape_strides(&x->shape, rows.stride);
+        lay_out(&p, &rows, dims);
     }
-    run(&p, td_tensor_data(flat ? flat : x), to);
-    td_tensor_unref(&flat);
-    return 0;
+    p.data = flat.data;
+    int rc = run(&p, elements, err);
+    td_dense_give(&flat);
+    return rc;
 }

@@ -43,6 +43,17 @@ void td_cumsum(const td_tensor *x, int dim, td_tensor *out);
 
 #define TD_REDUCE_LANES 16
 #define TD_REDUCE_BLOCK 1024
+/* Results that are worked on at a time when they lie closer than what is reduced. */
+#define TD_REDUCE_COLUMNS 64
+
+typedef struct td_reduce_direct {
+    /* n neighbours into 16 lanes */
+    void (*run)(int64_t n, const void *x, double *lane);
+    /* n rows, `step` elements apart, of `count` neighbours each, into lane[16][COLUMNS] */
+    void (*rows)(int64_t n, int64_t count, int64_t step, const void *x, double *lane);
+    /* n rows of `count` neighbours, nothing between them, into lane[16][count] */
+    void (*dense)(int64_t n, int64_t count, const void *x, double *lane);
+} td_reduce_direct;
 
 typedef struct td_reduce_loops {
     /* n elements, stride bytes apart, as doubles or int64_t's. */
@@ -56,6 +67,8 @@ typedef struct td_reduce_loops {
     /* buf[i] = map(buf[i] - shift[i * step]) */
     void (*map_square)(int64_t n, double *buf, const double *shift, int64_t step);
     void (*map_exp)(int64_t n, double *buf, const double *shift, int64_t step);
+    /* Straight from memory, without a map: f32, f64. No products. */
+    td_reduce_direct direct[2][TD_REDUCE_KINDS];
 } td_reduce_loops;
 
 #endif

@@ -1,5 +1,6 @@
 /* The loops of reductions, compiled once for each processor level. */
 #include "runtime/cpu.h"
+#include "runtime/kernels/lanes.h"
 #include "runtime/kernels/math_core.h"
 #include "runtime/kernels/reduce.h"
 
@@ -75,6 +76,85 @@ FOLD(prod_int, int64_t, (uint64_t)a *(uint64_t)x)
 FOLD(max_int, int64_t, x > a ? x : a)
 FOLD(min_int, int64_t, x < a ? x : a)
 
+/* ---- straight from memory: a is what there is, x what comes ---- */
+
+typedef int64_t v8i __attribute__((vector_size(64)));
+#define CHOOSE(mask, x, a) ((td_v8d)(((v8i)(x) & (mask)) | ((v8i)(a) & ~(mask))))
+#define SUM_ONE(a, x) ((a) + (x))
+#define SUM_ALL(a, x) ((a) + (x))
+#define MAX_ONE(a, x) ((x) != (x) ? (x) : (x) > (a) ? (x) : (a))
+#define MAX_ALL(a, x) CHOOSE((v8i)((x) > (a)) | (v8i)((x) != (x)), x, a)
+#define MIN_ONE(a, x) ((x) != (x) ? (x) : (x) < (a) ? (x) : (a))
+#define MIN_ALL(a, x) CHOOSE((v8i)((x) < (a)) | (v8i)((x) != (x)), x, a)
+
+/* Four rows of a lane at a time, so that the lane is loaded and stored once for them. */
+#define DIRECT(name, T, ONE, ALL)                                                        \
+    static void name##_run(int64_t n, const void *from, double *lane) {                  \
+        const T *p = from;                                                               \
+        td_v8d a0, a1, x0, x1;                                                           \
+        memcpy(&a0, lane, sizeof a0);                                                    \
+        memcpy(&a1, lane + 8, sizeof a1);                                                \
+        int64_t i = 0;                                                                   \
+        for (; i + TD_LANES <= n; i += TD_LANES) {                                       \
+            TD_LOAD_V8_##T(x0, p + i);                                                   \
+            TD_LOAD_V8_##T(x1, p + i + 8);                                               \
+            a0 = ALL(a0, x0);                                                            \
+            a1 = ALL(a1, x1);                                                            \
+        }                                                                                \
+        memcpy(lane, &a0, sizeof a0);                                                    \
+        memcpy(lane + 8, &a1, sizeof a1);                                                \
+        for (int j = 0; i < n; i++, j++) {                                               \
+            const double x = (double)p[i];                                               \
+            lane[j] = ONE(lane[j], x);                                                   \
+        }                                                                                \
+    }                                                                                    \
+    static void name##_four(int64_t n, int64_t far, const T *restrict p,                 \
+                            double *restrict to) {                                       \
+        for (int64_t c = 0; c < n; c++) {                                                \
+            const double x0 = (double)p[c], x1 = (double)p[far + c];                     \
+            const double x2 = (double)p[2 * far + c], x3 = (double)p[3 * far + c];       \
+            double a = to[c];                                                            \
+            a = ONE(a, x0);                                                              \
+            a = ONE(a, x1);                                                              \
+            a = ONE(a, x2);                                                              \
+            to[c] = ONE(a, x3);                                                          \
+        }                                                                                \
+    }                                                                                    \
+    static void name##_once(int64_t n, const T *restrict p, double *restrict to) {       \
+        for (int64_t c = 0; c < n; c++) {                                                \
+            const double x = (double)p[c];                                               \
+            to[c] = ONE(to[c], x);                                                       \
+        }                                                                                \
+    }                                                                                    \
+    static void name##_rows(int64_t n, int64_t count, int64_t step, const void *from,    \
+                            double *lane) {                                              \
+        const T *p = from;                                                               \
+        int64_t i = 0;                                                                   \
+        for (; i + 4 * TD_LANES <= n; i += 4 * TD_LANES)                                 \
+            for (int64_t j = 0; j < TD_LANES; j++)                                       \
+                name##_four(count, TD_LANES *step, p + (i + j) * step,                   \
+                            lane + j * TD_REDUCE_COLUMNS);                               \
+        for (; i < n; i++)                                                               \
+            name##_once(count, p + i * step, lane + i % TD_LANES * TD_REDUCE_COLUMNS);   \
+    }                                                                                    \
+    static void name##_dense(int64_t n, int64_t count, const void *from, double *lane) { \
+        const T *p = from;                                                               \
+        int64_t i = 0, round = TD_LANES * count;                                         \
+        for (; i + 4 * TD_LANES <= n; i += 4 * TD_LANES)                                 \
+            name##_four(round, round, p + i * count, lane);                              \
+        for (; i < n; i += TD_LANES)                                                     \
+            name##_once(n - i < TD_LANES ? (n - i) * count : round, p + i * count,       \
+                        lane);                                                           \
+    }
+DIRECT(sum_f32, float, SUM_ONE, SUM_ALL)
+DIRECT(sum_f64, double, SUM_ONE, SUM_ALL)
+DIRECT(max_f32, float, MAX_ONE, MAX_ALL)
+DIRECT(max_f64, double, MAX_ONE, MAX_ALL)
+DIRECT(min_f32, float, MIN_ONE, MIN_ALL)
+DIRECT(min_f64, double, MIN_ONE, MIN_ALL)
+#define ALL_OF(name)                                                                     \
+    { name##_run, name##_rows, name##_dense }
+
 #define MAP(name, expr)                                                                  \
     static void name(int64_t n, double *buf, const double *shift, int64_t step) {        \
         if (step == 0) {                                                                 \
@@ -113,4 +193,10 @@ const td_reduce_loops TD_LEVELED(td_reduce_loops) = {
                   {sum_int_flat, prod_int_flat, max_int_flat, min_int_flat}},
     .map_square = map_square,
     .map_exp = map_exp,
+    .direct = {{[TD_REDUCE_SUM] = ALL_OF(sum_f32),
+                [TD_REDUCE_MAX] = ALL_OF(max_f32),
+                [TD_REDUCE_MIN] = ALL_OF(min_f32)},
+               {[TD_REDUCE_SUM] = ALL_OF(sum_f64),
+                [TD_REDUCE_MAX] = ALL_OF(max_f64),
+                [TD_REDUCE_MIN] = ALL_OF(min_f64)}},
 };

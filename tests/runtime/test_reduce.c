@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "runtime/kernels/reduce.h"
+#include "runtime/pool.h"
 #include "runtime/random.h"
 
 static td_err err;
@@ -174,6 +175,33 @@ static void test_accuracy(void **state) {
     td_tensor_unref(&x);
 }
 
+/* Cut over threads by results, or by blocks where results are few: the same bits. */
+static void test_threads(void **state) {
+    (void)state;
+    static const int64_t sizes[][4] = {
+        {3, 40, 30, 31}, {1, 1, 1, 300000}, {6, 64, 33, 32}, {1, 5000, 1, 70}};
+    static const int orders[][4] = {{0, 1, 2, 3}, {0, 2, 3, 1}, {3, 2, 1, 0}};
+    static double one[400000], three[400000];
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (int o = 0; o < 3; o++) {
+            td_tensor *x = random_tensor(TD_F32, 4, sizes[i]);
+            td_tensor *y = laid_out(x, orders[o]);
+            for (unsigned dims = 1; dims < 16; dims++) {
+                size_t results = 1;
+                for (int d = 0; d < 4; d++)
+                    if (!((dims >> d) & 1)) results *= (size_t)sizes[i][d];
+                td_pool_set_threads(1);
+                td_reduce(TD_REDUCE_SUM, TD_MAP_NONE, x, dims, NULL, one, &err);
+                td_pool_set_threads(3);
+                td_reduce(TD_REDUCE_SUM, TD_MAP_NONE, y, dims, NULL, three, &err);
+                assert_memory_equal(one, three, results * sizeof *one);
+            }
+            td_tensor_unref(&x);
+            td_tensor_unref(&y);
+        }
+    td_pool_set_threads(1);
+}
+
 /* A NaN anywhere is found, whichever lane or block it falls into. */
 static void test_nan_wins(void **state) {
     (void)state;
@@ -199,6 +227,7 @@ int main(void) {
         cmocka_unit_test(test_against_plain_loops),
         cmocka_unit_test(test_maps),
         cmocka_unit_test(test_accuracy),
+        cmocka_unit_test(test_threads),
         cmocka_unit_test(test_nan_wins),
     };
     return cmocka_run_group_tests_name("reduce", tests, NULL, NULL);

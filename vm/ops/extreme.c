@@ -1,6 +1,5 @@
 /* The largest and smallest elements: amax, amin, argmax, argmin, max_dim, min_dim. A NaN counts as larger
  * and as smaller than everything, so that it is never overlooked. */
-#include "runtime/mem.h"
 #include "vm/ops/reduce.h"
 
 TD_OP_USE(eq);
@@ -43,7 +42,7 @@ static int extreme_kernel(td_reduce_kind kind, td_tensor *x, const td_attrs *a,
                                  NULL, &bytes, err);
     if (result == NULL) return TD_E_MEMORY;
     td_reduce_store(result, !td_dtype_is_float(x->dtype), out);
-    td_data_free(result, bytes);
+    td_scratch_give(result);
     return 0;
 }
 

@@ -1,6 +1,7 @@
 /* nll_loss: cross entropy once probabilities are logarithms. Other losses are composed of other ops. */
-#include <string.h>
-
+#include "runtime/dense.h"
+#include "runtime/kernels/nll.h"
+#include "runtime/scratch.h"
 #include "vm/grad.h"
 #include "vm/ops/position.h"
 
@@ -39,16 +40,29 @@ static int check_shapes(const char *call, const td_shape *logp, const td_meta *l
 }
 
 /* Sizes of [outer, classes, inner], as which the contiguous logp is walked. */
-typedef struct lines {
-    int64_t outer, classes, inner;
-} lines;
-
-static lines lines_of(const td_shape *logp) {
+static td_nll lines_of(td_dtype t, const td_shape *logp, int64_t reduction) {
     int dim = class_dim(logp);
-    lines l = {1, logp->dim[dim], 1};
+    td_nll l = {.t = t, .outer = 1, .classes = logp->dim[dim], .inner = 1};
     for (int i = 0; i < dim; i++) l.outer *= logp->dim[i];
     for (int i = dim + 1; i < logp->ndim; i++) l.inner *= logp->dim[i];
+    double lines = (double)(l.outer * l.inner);
+    l.scale = reduction == MEAN ? lines : 1;
+    l.each = reduction == NONE;
     return l;
+}
+
+/* The labels as contiguous i64. */
+static int take_labels(td_dense *d, td_tensor *labels, td_err *err) {
+    if (labels->dtype == TD_I64) return td_dense_take(d, labels, TD_ORDER_ROWS, err);
+    size_t bytes = (size_t)td_tensor_numel(labels) * sizeof(int64_t);
+    *d = (td_dense){.scratch = td_scratch_take(bytes, err)};
+    d->data = d->scratch;
+    if (d->data == NULL) return TD_E_MEMORY;
+    td_storage room = {.data = d->data, .bytes = bytes};
+    td_tensor copy = {.dtype = TD_I64, .shape = labels->shape, .storage = &room};
+    td_shape_strides(&labels->shape, copy.stride);
+    td_tensor_copy(&copy, labels);
+    return 0;
 }
 
 /* ---- nll_loss ---- */
@@ -70,30 +84,13 @@ static int nll_check(td_tensor *const *in, int nin, const td_attrs *a, td_err *e
 static int nll_kernel(td_tensor *const *in, int nin, const td_attrs *a,
                       td_tensor *const *out, td_err *err) {
     (void)nin;
-    td_tensor *logp = td_tensor_contiguous(in[0], err),
-              *label = td_labels_plain(in[1], err);
-    int rc = logp && label ? 0 : TD_E_MEMORY;
-    if (rc == 0) {
-        lines l = lines_of(&logp->shape);
-        const char *from = td_tensor_data(logp);
-        const int64_t *at = td_tensor_data(label);
-        char *to = td_tensor_data(out[0]);
-        size_t bytes = td_dtype_bytes(logp->dtype);
-        double sum = 0;
-        for (int64_t n = 0; n < l.outer; n++)
-            for (int64_t i = 0; i < l.inner; i++, at++) {
-                int64_t element = (n * l.classes + *at) * l.inner + i;
-                double loss = -td_load_f64(logp->dtype, from + (size_t)element * bytes);
-                sum += loss;
-                if (a->v[0].i != NONE) continue;
-                td_store_f64(logp->dtype, to, loss);
-                to += bytes;
-            }
-        if (a->v[0].i == MEAN) sum /= (double)(l.outer * l.inner);
-        if (a->v[0].i != NONE) td_store_f64(logp->dtype, to, sum);
-    }
-    td_tensor_unref(&logp);
-    td_tensor_unref(&label);
+    td_nll l = lines_of(in[0]->dtype, &in[0]->shape, a->v[0].i);
+    td_dense logp = {0}, label = {0};
+    int rc = td_dense_take(&logp, in[0], TD_ORDER_ROWS, err);
+    if (rc == 0) rc = take_labels(&label, in[1], err);
+    if (rc == 0) td_nll_run(&l, logp.data, label.data, td_tensor_data(out[0]));
+    td_dense_give(&label);
+    td_dense_give(&logp);
     return rc;
 }
 
@@ -157,27 +154,13 @@ static int nll_grad_check(td_tensor *const *in, int nin, const td_attrs *a, td_e
 static int nll_grad_kernel(td_tensor *const *in, int nin, const td_attrs *a,
                            td_tensor *const *out, td_err *err) {
     (void)nin;
-    td_tensor *g = td_tensor_contiguous(in[0], err), *label = td_labels_plain(in[1], err);
-    int rc = g && label ? 0 : TD_E_MEMORY;
-    if (rc == 0) {
-        td_tensor *y = out[0];
-        lines l = lines_of(&y->shape);
-        const int64_t *at = td_tensor_data(label);
-        const char *from = td_tensor_data(g);
-        char *to = td_tensor_data(y);
-        size_t bytes = td_dtype_bytes(y->dtype);
-        size_t step = a->v[1].i == NONE ? bytes : 0;
-        double share = a->v[1].i == MEAN ? (double)(l.outer * l.inner) : 1;
-        memset(to, 0, (size_t)td_tensor_numel(y) * bytes);
-        for (int64_t n = 0; n < l.outer; n++)
-            for (int64_t i = 0; i < l.inner; i++, at++, from += step) {
-                int64_t element = (n * l.classes + *at) * l.inner + i;
-                td_store_f64(y->dtype, to + (size_t)element * bytes,
-                             -td_load_f64(y->dtype, from) / share);
-            }
-    }
-    td_tensor_unref(&g);
-    td_tensor_unref(&label);
+    td_nll l = lines_of(out[0]->dtype, &out[0]->shape, a->v[1].i);
+    td_dense g = {0}, label = {0};
+    int rc = td_dense_take(&g, in[0], TD_ORDER_ROWS, err);
+    if (rc == 0) rc = take_labels(&label, in[1], err);
+    if (rc == 0) td_nll_grad(&l, g.data, label.data, td_tensor_data(out[0]));
+    td_dense_give(&label);
+    td_dense_give(&g);
     return rc;
 }
 

@@ -25,6 +25,12 @@ typedef struct search {
 static void search_run(int64_t n, char *const *ptr, const int64_t *stride,
                        const void *ctx) {
     search *s = *(search *const *)ctx;
+    if (s->dtype == TD_I64 && stride[0] == sizeof(int64_t) && !s->zero_is_bad) {
+        const int64_t *v = (const int64_t *)(const void *)ptr[0];
+        uint64_t span = (uint64_t)s->most - (uint64_t)s->least, bad = s->most < s->least;
+        for (int64_t i = 0; i < n; i++) bad |= (uint64_t)v[i] - (uint64_t)s->least > span;
+        if (!bad) return; /* the loop below finds which */
+    }
     for (int64_t i = 0; i < n && !s->found; i++) {
         int64_t v = td_load_i64(s->dtype, ptr[0] + i * stride[0]);
         if (v >= s->least && v <= s->most && !(v == 0 && s->zero_is_bad)) continue;

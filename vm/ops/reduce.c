@@ -1,7 +1,7 @@
 /* Sums and what is made of sums: sum, mean, prod, any, all; and what all reductions share. */
 #include "vm/ops/reduce.h"
 
-#include "runtime/mem.h"
+#include <string.h>
 
 TD_OP_USE(eq);
 TD_OP_USE(prod);
@@ -49,9 +49,9 @@ void *td_reduce_new(td_reduce_kind kind, td_reduce_map map, td_tensor *x, unsign
     td_shape keep;
     td_reduced_shape(&x->shape, dims, true, &keep);
     if (td_shape_bytes(&keep, TD_F64, bytes, err) != 0) return NULL;
-    void *result = td_data_new(*bytes, err);
+    void *result = td_scratch_take(*bytes, err);
     if (result && td_reduce(kind, map, x, dims, shift, result, err) != 0) {
-        td_data_free(result, *bytes);
+        td_scratch_give(result);
         result = NULL;
     }
     return result;
@@ -59,16 +59,19 @@ void *td_reduce_new(td_reduce_kind kind, td_reduce_map map, td_tensor *x, unsign
 
 void td_reduce_store(const void *result, bool integers, td_tensor *out) {
     char *to = td_tensor_data(out);
+    const double *from = result;
     size_t each = td_dtype_bytes(out->dtype);
     int64_t n = td_tensor_numel(out);
-    for (int64_t i = 0; i < n; i++, to += each) {
-        if (integers)
-            td_store_i64(out->dtype, to, ((const int64_t *)result)[i]);
-        else if (out->dtype == TD_F32)
-            *(float *)to = (float)((const double *)result)[i];
-        else
-            td_store_f64(out->dtype, to, ((const double *)result)[i]);
-    }
+    if (!integers && out->dtype == TD_F32)
+        for (int64_t i = 0; i < n; i++) ((float *)(void *)to)[i] = (float)from[i];
+    else if (!integers && out->dtype == TD_F64)
+        memcpy(to, from, (size_t)n * each);
+    else
+        for (int64_t i = 0; i < n; i++, to += each)
+            if (integers)
+                td_store_i64(out->dtype, to, ((const int64_t *)result)[i]);
+            else
+                td_store_f64(out->dtype, to, from[i]);
 }
 
 /* The shape that is left, in x's dtype. */
@@ -84,7 +87,7 @@ static int reduce_to(td_reduce_kind kind, td_reduce_map map, td_tensor *x,
         td_reduce_new(kind, map, x, td_reduced_dims(&x->shape, a), NULL, &bytes, err);
     if (result == NULL) return TD_E_MEMORY;
     td_reduce_store(result, map == TD_MAP_NONZERO || !td_dtype_is_float(x->dtype), out);
-    td_data_free(result, bytes);
+    td_scratch_give(result);
     return 0;
 }
 
@@ -148,7 +151,7 @@ static int mean_kernel(td_tensor *const *in, int nin, const td_attrs *a,
     double count = (double)td_reduced_count(&in[0]->shape, dims);
     for (size_t i = 0; i < bytes / sizeof *result; i++) result[i] /= count;
     td_reduce_store(result, false, out[0]);
-    td_data_free(result, bytes);
+    td_scratch_give(result);
     return 0;
 }
 

@@ -4,6 +4,7 @@
 #define TD_OPS_REDUCE_H
 
 #include "runtime/kernels/reduce.h"
+#include "runtime/scratch.h"
 #include "vm/grad.h"
 
 #define TD_REDUCE_ATTRS                                                                  \
@@ -21,7 +22,7 @@ td_val *td_reduced_back(td_grad *g, td_val *v);
  * input. */
 td_val *td_reduced_keep(td_grad *g, td_val *v);
 
-/* td_reduce into a fresh array of results, to be given back with td_data_free(p, *bytes). */
+/* td_reduce into scratch memory, *bytes of results: to be given back with td_scratch_give. */
 void *td_reduce_new(td_reduce_kind kind, td_reduce_map map, td_tensor *x, unsigned dims,
                     const double *shift, size_t *bytes, td_err *err);
 /* Converts results (double, or int64_t when `integers`) to out's dtype. */

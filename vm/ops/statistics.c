@@ -1,7 +1,6 @@
 /* Reductions that take two passes: var, logsumexp. */
 #include <math.h>
 
-#include "runtime/mem.h"
 #include "vm/ops/reduce.h"
 
 TD_OP_USE(exp);
@@ -35,12 +34,11 @@ static int var_kernel(td_tensor *const *in, int nin, const td_attrs *a,
     size_t n = bytes / sizeof *mean;
     for (size_t i = 0; i < n; i++) mean[i] /= count;
     double *sum = td_reduce_new(TD_REDUCE_SUM, TD_MAP_SQUARE, x, dims, mean, &bytes, err);
-    td_data_free(mean, bytes);
-    if (sum == NULL) return TD_E_MEMORY;
-    for (size_t i = 0; i < n; i++) sum[i] /= left;
-    td_reduce_store(sum, false, out[0]);
-    td_data_free(sum, bytes);
-    return 0;
+    for (size_t i = 0; sum && i < n; i++) sum[i] /= left;
+    if (sum) td_reduce_store(sum, false, out[0]);
+    td_scratch_give(sum);
+    td_scratch_give(mean);
+    return sum ? 0 : TD_E_MEMORY;
 }
 
 /* y = sum (x - m)^2 / (n - c):  dx = 2 g (x - m) / (n - c) */
@@ -90,11 +88,10 @@ static int logsumexp_kernel(td_tensor *const *in, int nin, const td_attrs *a,
     double *sum =
         td_reduce_new(TD_REDUCE_SUM, TD_MAP_EXP, in[0], dims, most, &bytes, err);
     for (size_t i = 0; sum && i < n; i++) sum[i] = most[i] + log(sum[i]);
-    td_data_free(most, bytes);
-    if (sum == NULL) return TD_E_MEMORY;
-    td_reduce_store(sum, false, out[0]);
-    td_data_free(sum, bytes);
-    return 0;
+    if (sum) td_reduce_store(sum, false, out[0]);
+    td_scratch_give(sum);
+    td_scratch_give(most);
+    return sum ? 0 : TD_E_MEMORY;
 }
 
 /* dx = g e^(x - y), the softmax */
