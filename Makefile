@@ -55,8 +55,9 @@ O := $(BUILD)/$(CONFIG)
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wvla $(if $(WERROR),-Werror)
 BLAS_DIR ?= /usr/lib/$(MULTIARCH)/openblas-serial
 INCLUDES := -iquote . -isystem /usr/include/lua5.4 -isystem /usr/include/$(MULTIARCH)/openblas-serial
-LAYER_LIBS := -L$(BLAS_DIR) -Wl,-rpath,$(BLAS_DIR) -lopenblas -llua5.4 -lzmq -lsodium \
-              -ledit -lz -lm -lpthread
+LAYER_LIBS := -llua5.4 -lzmq -lsodium -ledit -lz -lm -lpthread
+# only what benchmarks measure beside; nothing else is linked with it
+BLAS_LIBS := -L$(BLAS_DIR) -Wl,-rpath,$(BLAS_DIR) -lopenblas
 
 OPT := -O2
 KERNEL_OPT := -O3 -fno-math-errno -fno-trapping-math
@@ -209,7 +210,7 @@ fuzz: $(FUZZERS)
 BENCH := $(sort $(wildcard bench/*.c bench/*.lua))
 SUITES := $(if $(SUITE),$(filter bench/$(SUITE).c bench/$(SUITE).lua,$(BENCH)),$(BENCH))
 $(patsubst %.c,$(O)/%,$(filter %.c,$(BENCH))): $(O)/%: $(O)/%.o $(OBJ)
-	$(call link)
+	$(call link,$(BLAS_LIBS))
 
 #: bench             measure (SUITE=name: one suite); a figure is a line: suite, case, figure, unit
 .PHONY: bench

@@ -261,6 +261,10 @@ int td_product_run(const td_product *product, td_err *err) {
 int td_product_run_at(const td_product_level *level, const td_product *product,
                       td_err *err) {
     if (product->m == 0 || product->n == 0) return 0;
+    if (!td_dtype_is_float(product->t)) {
+        td_product_integers(product);
+        return 0;
+    }
     td_product t = *product;
     join_segments(&t);
     job w = {.loops = t.t == TD_F32 ? &level->f32 : &level->f64,

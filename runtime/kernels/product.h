@@ -1,4 +1,4 @@
-/* The product that linear layers, convolutions and their gradients are made of, for floats:
+/* The product that linear layers, convolutions and their gradients are made of:
  *
  *     c[i][j] (+)= sum over s, p of  a[i*a_row + s*a_seg + p*a_col] * b[s*b_seg + p*b_row + j*b_col]
  *
@@ -10,7 +10,9 @@
  * what c holds), over the segments and inside them over p, both ascending; then the bias is added, then
  * the activation taken. With FMA (AVX2 and up) a link is rounded once, without it (baseline) twice. So
  * bits depend on nothing but the numbers: not on strides, tiles, neighbours, threads, nor on which level
- * with FMA runs. */
+ * with FMA runs. (A NaN is a NaN: which of its bits are set is not part of that.)
+ *
+ * Integers multiply too, in plain loops that wrap. */
 #ifndef TD_PRODUCT_H
 #define TD_PRODUCT_H
 
@@ -21,7 +23,7 @@
 #include "runtime/err.h"
 
 typedef struct td_product {
-    td_dtype t; /* TD_F32 or TD_F64 */
+    td_dtype t; /* not TD_BOOL; bias and relu are for TD_F32 and TD_F64 */
     int64_t m, n, k;
     int64_t segments; /* 1 for a plain product; 0 leaves the chains at their start */
     const void *a;

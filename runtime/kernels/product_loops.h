@@ -42,6 +42,9 @@ typedef struct td_product_level {
     td_product_loops f32, f64;
 } td_product_level;
 
+/* Those of integers; one thread. */
+void td_product_integers(const td_product *p);
+
 /* td_product_run at a level of the caller's choice. */
 int td_product_run_at(const td_product_level *level, const td_product *p, td_err *err);
 

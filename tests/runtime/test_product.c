@@ -301,6 +301,60 @@ static void near_the_true_sum(void **unused) {
     }
 }
 
+/* Integers wrap, and what lies between the elements of c stays. */
+static void integers(void **unused) {
+    (void)unused;
+    static const td_dtype types[] = {TD_I64, TD_I32, TD_U8};
+    for (int i = 0; i < 600; i++) {
+        td_dtype t = types[i % 3];
+        int64_t each = (int64_t)td_dtype_bytes(t), segs = 1 + upto(2);
+        int64_t m = upto(9), n = upto(20), k = upto(9);
+        matrix a = lay(m, k, segs, true), b = lay(k, n, segs, true),
+               c = lay(m, n, 1, false);
+        const matrix *of[3] = {&a, &b, &c};
+        char *at[4];
+        for (int w = 0; w < 3; w++) {
+            at[w] = walls[w].end - of[w]->span * each;
+            for (char *p = at[w]; p < walls[w].end; p++) *p = (char)draw();
+        }
+        at[3] = walls[3].end - c.span * each;
+        memcpy(at[3], at[2], (size_t)(c.span * each));
+        td_product p = {.t = t,
+                        .m = m,
+                        .n = n,
+                        .k = k,
+                        .segments = segs,
+                        .a = at[0],
+                        .a_row = a.row,
+                        .a_col = a.col,
+                        .a_seg = a.seg,
+                        .b = at[1],
+                        .b_row = b.row,
+                        .b_col = b.col,
+                        .b_seg = b.seg,
+                        .c = at[2],
+                        .c_row = c.row,
+                        .c_col = c.col,
+                        .add = draw() % 2};
+        for (int64_t r = 0; r < m; r++)
+            for (int64_t j = 0; j < n; j++) {
+                char *to = at[3] + (r * c.row + j * c.col) * each;
+                uint64_t sum = p.add ? (uint64_t)td_load_i64(t, to) : 0;
+                for (int64_t s = 0; s < segs; s++)
+                    for (int64_t q = 0; q < k; q++)
+                        sum +=
+                            (uint64_t)td_load_i64(
+                                t, at[0] + (r * a.row + s * a.seg + q * a.col) * each) *
+                            (uint64_t)td_load_i64(
+                                t, at[1] + (s * b.seg + q * b.row + j * b.col) * each);
+                memcpy(to, &sum, (size_t)each);
+            }
+        td_err err;
+        assert_int_equal(td_product_run(&p, &err), 0);
+        assert_memory_equal(at[2], at[3], (size_t)(c.span * each));
+    }
+}
+
 static void transposition(void **unused) {
     (void)unused;
     for (int i = 0; i < 800; i++) {
@@ -327,7 +381,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(small_shapes),      cmocka_unit_test(longer_chains),
         cmocka_unit_test(one_side_is_one),   cmocka_unit_test(threads_change_no_bit),
-        cmocka_unit_test(near_the_true_sum), cmocka_unit_test(transposition),
+        cmocka_unit_test(near_the_true_sum), cmocka_unit_test(integers),
+        cmocka_unit_test(transposition),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }

@@ -1,5 +1,8 @@
 /* matmul: products of matrices, vectors and batches of matrices, with the shapes of torch.matmul. */
-#include "runtime/kernels/blas.h"
+#include <stdatomic.h>
+
+#include "runtime/kernels/product.h"
+#include "runtime/pool.h"
 #include "vm/grad.h"
 
 TD_OP_USE(matmul);
@@ -60,85 +63,112 @@ static int matmul_shape(const td_meta *in, int nin, td_attrs *a, td_meta *out,
 
 /* One input: its matrix, and its strides along the batch's dimensions (0 where it is broadcast). */
 typedef struct operand {
-    td_tensor *x; /* counted */
-    td_matrix matrix;
-    int64_t rows, cols;
+    const char *data;
+    int64_t row, col;
     int64_t batch_stride[TD_MAX_DIM];
 } operand;
 
-static td_matrix matrix_of(const td_tensor *x, bool is_left) {
+static operand operand_of(const td_tensor *x, bool is_left, const product *p) {
     int n = x->shape.ndim;
-    td_matrix m = {td_tensor_data(x), 0, 0};
+    operand o = {.data = td_tensor_data(x)};
     if (n > 1) {
-        m.row = x->stride[n - 2];
-        m.col = x->stride[n - 1];
+        o.row = x->stride[n - 2];
+        o.col = x->stride[n - 1];
     } else if (is_left) {
-        m.row = x->shape.dim[0];
-        m.col = x->stride[0];
+        o.col = x->stride[0];
     } else {
-        m.row = x->stride[0];
-        m.col = 1;
+        o.row = x->stride[0];
+        o.col = 1;
     }
-    return m;
-}
-
-/* Copies x when its strides are of no use to the multiplication (two steps, or a broadcast inside). */
-static int operand_init(operand *o, td_tensor *x, bool is_left, const product *p,
-                        td_err *err) {
-    o->rows = is_left ? p->m : p->k;
-    o->cols = is_left ? p->k : p->n;
-    td_matrix m = matrix_of(x, is_left);
-    bool blas = td_dtype_is_float(x->dtype);
-    bool in_place = blas ? td_gemm_reads(&m, o->rows, o->cols) : is_left || m.col == 1;
-    o->x = in_place ? td_tensor_ref(x) : td_tensor_contiguous(x, err);
-    if (o->x == NULL) return TD_E_MEMORY;
-    o->matrix = matrix_of(o->x, is_left);
-    int lead = p->batch.ndim - (x->shape.ndim - 2);
+    int lead = p->batch.ndim - (n - 2);
     for (int i = 0; i < p->batch.ndim; i++) {
         bool fixed = i < lead || x->shape.dim[i - lead] == 1;
-        o->batch_stride[i] = fixed ? 0 : o->x->stride[i - lead];
+        o.batch_stride[i] = fixed ? 0 : x->stride[i - lead];
     }
-    return 0;
+    return o;
 }
 
 /* When the right side is one matrix for the whole batch and the rows of the left side lie evenly, the
  * batch is just more rows. */
 static void fold_batch(product *p, operand *a, const operand *b) {
-    int64_t rows = p->m, step = a->matrix.row;
+    int64_t rows = p->m, step = a->row;
     for (int i = p->batch.ndim - 1; i >= 0; i--) {
         if (p->batch.dim[i] == 1) continue;
         if (b->batch_stride[i] != 0) return;
         if (rows == 1) step = a->batch_stride[i];
-        if (a->batch_stride[i] != rows * step || step == 0) return;
+        if (a->batch_stride[i] != rows * step) return;
         rows *= p->batch.dim[i];
     }
-    td_matrix merged = {a->matrix.data, step, a->matrix.col};
-    if (!td_gemm_reads(&merged, rows, p->k)) return;
-    a->matrix = merged;
+    a->row = step;
     p->m = rows;
     p->batch.ndim = 0;
 }
 
-static void multiply_all(const product *p, const operand *a, const operand *b,
-                         td_tensor *y) {
-    int64_t index[TD_MAX_DIM] = {0}, at_a = 0, at_b = 0;
-    int64_t bytes = (int64_t)td_dtype_bytes(y->dtype), count = td_shape_numel(&p->batch);
-    char *to = td_tensor_data(y);
-    for (int64_t done = 0; done < count; done++) {
-        td_matrix ma = a->matrix, mb = b->matrix;
-        ma.data = (const char *)ma.data + at_a * bytes;
-        mb.data = (const char *)mb.data + at_b * bytes;
-        td_gemm(y->dtype, p->m, p->n, p->k, ma, mb, 0, to, p->n);
-        to += p->m * p->n * bytes;
-        for (int i = p->batch.ndim - 1; i >= 0; i--) {
-            at_a += a->batch_stride[i];
-            at_b += b->batch_stride[i];
-            if (++index[i] < p->batch.dim[i]) break;
-            at_a -= a->batch_stride[i] * p->batch.dim[i];
-            at_b -= b->batch_stride[i] * p->batch.dim[i];
-            index[i] = 0;
+/* A batch of products; a piece is some of them. */
+typedef struct batch {
+    td_product each;
+    const product *p;
+    const operand *a, *b;
+    int64_t bytes, count, in_piece;
+    atomic_int failed; /* the code of a piece that failed */
+} batch;
+
+static void multiply_piece(void *ctx, int64_t piece) {
+    batch *w = ctx;
+    const td_shape *s = &w->p->batch;
+    int64_t from = piece * w->in_piece, to = from + w->in_piece;
+    for (int64_t i = from; i < to && i < w->count; i++) {
+        int64_t at_a = 0, at_b = 0, rest = i;
+        for (int d = s->ndim - 1; d >= 0; d--) {
+            int64_t index = rest % s->dim[d];
+            rest /= s->dim[d];
+            at_a += index * w->a->batch_stride[d];
+            at_b += index * w->b->batch_stride[d];
         }
+        td_product one = w->each;
+        one.a = w->a->data + at_a * w->bytes;
+        one.b = w->b->data + at_b * w->bytes;
+        one.c = (char *)one.c + i * one.m * one.n * w->bytes;
+        td_err err;
+        int rc = td_product_run(&one, &err);
+        if (rc) atomic_store(&w->failed, rc);
     }
+}
+
+/* Multiplications that are worth a piece of their own. */
+#define PIECE_WORK ((int64_t)1 << 19)
+
+static int multiply_all(const product *p, const operand *a, const operand *b,
+                        td_tensor *y, td_err *err) {
+    batch w = {.p = p,
+               .a = a,
+               .b = b,
+               .bytes = (int64_t)td_dtype_bytes(y->dtype),
+               .count = td_shape_numel(&p->batch),
+               .each = {.t = y->dtype,
+                        .m = p->m,
+                        .n = p->n,
+                        .k = p->k,
+                        .segments = 1,
+                        .a = a->data,
+                        .a_row = a->row,
+                        .a_col = a->col,
+                        .b = b->data,
+                        .b_row = b->row,
+                        .b_col = b->col,
+                        .c = td_tensor_data(y),
+                        .c_row = p->n,
+                        .c_col = 1}};
+    if (w.count == 1) return td_product_run(&w.each, err);
+    int64_t work = p->m * p->n * (p->k > 0 ? p->k : 1);
+    w.in_piece = work < PIECE_WORK ? PIECE_WORK / work : 1;
+    int64_t pieces = (w.count + w.in_piece - 1) / w.in_piece;
+    if (pieces == 1)
+        multiply_piece(&w, 0);
+    else
+        td_pool_run(multiply_piece, &w, pieces);
+    if (atomic_load(&w.failed) == 0) return 0;
+    return td_fail(err, TD_E_MEMORY, "matmul", "out of memory");
 }
 
 static int matmul_kernel(td_tensor *const *in, int nin, const td_attrs *at,
@@ -146,17 +176,12 @@ static int matmul_kernel(td_tensor *const *in, int nin, const td_attrs *at,
     (void)nin, (void)at;
     td_meta meta[2] = {{.shape = in[0]->shape}, {.shape = in[1]->shape}};
     product p;
-    operand a = {0}, b = {0};
     int rc = product_of(meta, &p, err);
-    if (rc == 0) rc = operand_init(&a, in[0], true, &p, err);
-    if (rc == 0) rc = operand_init(&b, in[1], false, &p, err);
-    if (rc == 0 && td_tensor_numel(out[0]) > 0) {
-        if (p.batch.ndim > 0) fold_batch(&p, &a, &b);
-        multiply_all(&p, &a, &b, out[0]);
-    }
-    td_tensor_unref(&a.x);
-    td_tensor_unref(&b.x);
-    return rc;
+    if (rc) return rc;
+    if (td_tensor_numel(out[0]) == 0) return 0;
+    operand a = operand_of(in[0], true, &p), b = operand_of(in[1], false, &p);
+    if (p.batch.ndim > 0) fold_batch(&p, &a, &b);
+    return multiply_all(&p, &a, &b, out[0], err);
 }
 
 /* ---- gradient ---- */
