@@ -69,6 +69,10 @@ void td_conv_filters(const td_conv *v, td_dtype t, td_conv_way way, const void *
                      void *filters) {
     int64_t tap = v->c * v->o, row = v->kw * tap;
     bool turn = way == TD_CONV_INPUT && turns(v);
+    if (td_conv_is_depthwise(v)) {
+        td_conv_depth_filters(v, t, turn, weight, filters);
+        return;
+    }
     td_conv u = used(v, way);
     if (td_conv_winograd_wins(&u)) {
         td_conv_winograd_filters(&u, t, turn, weight, filters);
@@ -90,6 +94,8 @@ void td_conv_filters(const td_conv *v, td_dtype t, td_conv_way way, const void *
 static int run(const td_conv *v, td_dtype t, const void *x, const void *filters,
                const void *bias, bool relu, void *y, int64_t from, int64_t to,
                td_err *err) {
+    if (td_conv_is_depthwise(v))
+        return td_conv_depth_forward(v, t, x, filters, bias, relu, y, from, to, err);
     if (td_conv_winograd_wins(v))
         return td_conv_by_winograd(v, t, x, filters, bias, relu, y, from, to, err);
     return td_conv_by_rows(v, t, x, filters, bias, relu, y, from, to, err);
@@ -103,13 +109,17 @@ int td_conv_forward(const td_conv *v, td_dtype t, const void *x, const void *fil
 
 int td_conv_input(const td_conv *v, td_dtype t, const void *dy, const void *filters,
                   void *dx, int64_t from, int64_t to, td_err *err) {
-    if (!turns(v)) return td_conv_input_by_adding(v, t, dy, filters, dx, from, to, err);
+    if (!turns(v))
+        return td_conv_is_depthwise(v)
+                   ? td_conv_depth_input(v, t, dy, filters, dx, from, to, err)
+                   : td_conv_input_by_adding(v, t, dy, filters, dx, from, to, err);
     td_conv back = turned(v);
     return run(&back, t, dy, filters, NULL, false, dx, from, to, err);
 }
 
 int td_conv_weight(const td_conv *v, td_dtype t, const void *dy, const void *x,
                    void *dweight, td_err *err) {
+    if (td_conv_is_depthwise(v)) return td_conv_depth_weight(v, t, dy, x, dweight, err);
     if (td_conv_winograd_wins(v))
         return td_conv_weight_by_winograd(v, t, dy, x, dweight, err);
     return td_conv_weight_by_rows(v, t, dy, x, dweight, err);

@@ -30,4 +30,16 @@ int td_conv_weight_by_winograd(const td_conv *v, td_dtype t, const void *dy,
 int td_conv_weight_by_rows(const td_conv *v, td_dtype t, const void *dy, const void *x,
                            void *dweight, td_err *err);
 
+/* Groups of one channel and one filter, filters [kh][kw][group]; turn: as above. */
+bool td_conv_is_depthwise(const td_conv *v);
+void td_conv_depth_filters(const td_conv *v, td_dtype t, bool turn, const void *weight,
+                           void *filters);
+int td_conv_depth_forward(const td_conv *v, td_dtype t, const void *x,
+                          const void *filters, const void *bias, bool relu, void *y,
+                          int64_t from, int64_t to, td_err *err);
+int td_conv_depth_input(const td_conv *v, td_dtype t, const void *dy, const void *filters,
+                        void *dx, int64_t from, int64_t to, td_err *err);
+int td_conv_depth_weight(const td_conv *v, td_dtype t, const void *dy, const void *x,
+                         void *dweight, td_err *err);
+
 #endif
