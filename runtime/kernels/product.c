@@ -159,10 +159,11 @@ static void run_piece(void *ctx, int64_t i) {
 
 /* Cycles, roughly, with lanes along a side of `across` numbers: two vectors of links in a cycle, a quarter
  * of a cycle for each number that is turned. */
-static double price(const td_product *p, int64_t lanes, int64_t across, int64_t along,
-                    bool packs, bool c_lies) {
+static double price(const td_product *p, const td_product_loops *l, int64_t across,
+                    int64_t along, bool packs, bool c_lies) {
     double links = (double)p->k * (double)p->segments;
-    double vectors = (double)ceil_div(across, lanes);
+    double vectors = (double)((across + l->lanes - 1) / l->lanes);
+    if (l->shares && td_is_narrow(across, l->lanes)) vectors -= 0.75;
     double chains = vectors * (double)along;
     double cost = links * (chains < 8 ? 4 : chains / 2);
     if (packs) cost += links * (double)across / 4;
@@ -193,8 +194,8 @@ static void join_segments(td_product *p) {
 }
 
 static int width_for(const td_product_loops *l, int64_t m, int64_t n) {
-    int64_t vectors = ceil_div(n, l->lanes);
-    if (vectors < 4) return (int)vectors;
+    int64_t vectors = (n + l->lanes - 1) / l->lanes;
+    if (vectors < 4 || (l->shares && td_is_narrow(n, l->lanes))) return (int)vectors;
     return m <= l->tallest[4] ? 4 : m <= l->tallest[3] ? 3 : 2;
 }
 
@@ -211,6 +212,10 @@ static void plan_blocks(job *w, bool b_lies) {
     w->chunk_segs = p->segments;
     if (p->segments == 0) return;
     int64_t links = p->k * p->segments, each = (int64_t)w->each;
+    if (b_lies && links * p->n * each <= 2 * BLOCK_BYTES) {
+        p->rows_first = true;
+        return;
+    }
     int64_t tall = w->loops->tallest[p->width], tiles = ceil_div(p->m, tall);
     bool is_large = links * p->n * each > 2 * BLOCK_BYTES;
     w->packs_b = !b_lies || (is_large && tiles >= 8);
@@ -270,9 +275,9 @@ int td_product_run_at(const td_product_level *level, const td_product *product,
     job w = {.loops = t.t == TD_F32 ? &level->f32 : &level->f64,
              .each = td_dtype_bytes(t.t)};
     bool b_lies = t.b_col == 1 || t.n == 1, a_lies = t.a_row == 1 || t.m == 1;
-    int64_t lanes = w.loops->lanes;
-    bool turns = price(&t, lanes, t.m, t.n, !a_lies, t.c_row == 1) <
-                 price(&t, lanes, t.n, t.m, !b_lies, t.c_col == 1);
+    bool lies_well = b_lies && t.c_col == 1 && !a_lies && t.n >= w.loops->lanes / 2;
+    bool turns = !lies_well && price(&t, w.loops, t.m, t.n, !a_lies, t.c_row == 1) <
+                                   price(&t, w.loops, t.n, t.m, !b_lies, t.c_col == 1);
     if (turns) t = turned(&t);
     w.part = (td_part){.m = t.m,
                        .n = t.n,
@@ -295,7 +300,7 @@ int td_product_run_at(const td_product_level *level, const td_product *product,
                        .add = t.add,
                        .relu = t.relu};
     w.b_col = t.b_col;
-    w.panel = w.part.width * lanes;
+    w.panel = w.part.width * w.loops->lanes;
     w.part.b_panel = w.panel;
     plan_blocks(&w, turns ? a_lies : b_lies);
     plan_pieces(&w);
@@ -303,7 +308,9 @@ int td_product_run_at(const td_product_level *level, const td_product *product,
         w.scratch = td_scratch_take((size_t)w.pieces * w.scratch_each, err);
         if (w.scratch == NULL) return TD_E_MEMORY;
     }
-    if (w.pieces == 1)
+    if (w.pieces == 1 && w.scratch_each == 0)
+        w.loops->run(&w.part);
+    else if (w.pieces == 1)
         run_piece(&w, 0);
     else
         td_pool_run(run_piece, &w, w.pieces);

@@ -26,9 +26,16 @@ typedef struct td_part {
     bool add, relu;
 } td_part;
 
+/* Full vectors and at most a quarter of one behind them, in one panel. */
+static inline bool td_is_narrow(int64_t n, int64_t lanes) {
+    int64_t rest = n & (lanes - 1);
+    return n > lanes && n < TD_PART_WIDEST * lanes && rest > 0 && rest <= lanes / 4;
+}
+
 typedef struct td_product_loops {
     int lanes;                       /* numbers in a vector */
     int tallest[TD_PART_WIDEST + 1]; /* [width]: rows of the largest tile */
+    bool shares; /* four rows share their last vector when n is narrow */
     void (*run)(const td_part *p);
     /* td_transpose of one element size */
     void (*turn)(int64_t rows, int64_t cols, const void *from, int64_t from_row, void *to,

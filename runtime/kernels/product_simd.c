@@ -30,6 +30,13 @@
 static const int tallest_f32[TD_PART_WIDEST + 1] = HEIGHTS;
 static const int tallest_f64[TD_PART_WIDEST + 1] = HEIGHTS;
 
+#if defined(__AVX512F__)
+#define NARROW 1
+#define NARROW_TILES(X) X(4, 2) X(8, 2) X(12, 2) X(4, 3) X(8, 3) X(4, 4) X(8, 4)
+#define NARROW_HEIGHT(width) ((width) == 2 ? 12 : 8)
+#include "runtime/kernels/product_narrow.h"
+#endif
+
 #define S f32
 #define REAL float
 #include "runtime/kernels/transpose_tile.h"
@@ -37,6 +44,7 @@ static const int tallest_f64[TD_PART_WIDEST + 1] = HEIGHTS;
 #include "runtime/kernels/product_tile.h"
 #undef S
 #undef REAL
+#undef NARROW
 #define S f64
 #define REAL double
 #include "runtime/kernels/transpose_tile.h"
@@ -45,6 +53,7 @@ static const int tallest_f64[TD_PART_WIDEST + 1] = HEIGHTS;
 
 extern const td_product_level TD_LEVELED(td_product_level);
 const td_product_level TD_LEVELED(td_product_level) = {
-    .f32 = {VECTOR_BYTES / 4, HEIGHTS, run_f32, turn_all_f32, copy_all_f32},
-    .f64 = {VECTOR_BYTES / 8, HEIGHTS, run_f64, turn_all_f64, copy_all_f64},
+    .f32 = {VECTOR_BYTES / 4, HEIGHTS, VECTOR_BYTES == 64, run_f32, turn_all_f32,
+            copy_all_f32},
+    .f64 = {VECTOR_BYTES / 8, HEIGHTS, false, run_f64, turn_all_f64, copy_all_f64},
 };

@@ -98,12 +98,13 @@ static void OF(tile_apart)(const td_part *p, OF(tile_fn) * tile, int64_t rows,
 }
 
 /* The tile that begins at row i and column j. */
-static inline void OF(one)(const td_part *p, int64_t i, int64_t rows, int64_t j) {
+INLINE void OF(one)(const td_part *p, OF(tile_fn) *const (*tiles)[TALLEST + 1], int64_t i,
+                    int64_t rows, int64_t j) {
     int64_t panel = p->width * LANES;
     int64_t cols = p->n - j < panel ? p->n - j : panel;
     int64_t width = (cols + LANES - 1) / LANES;
     OF(mask) last = OF(mask_of)(cols - (width - 1) * LANES);
-    OF(tile_fn) *tile = OF(tiles)[width][rows];
+    OF(tile_fn) *tile = tiles[width][rows];
     const REAL *a = (const REAL *)p->a + i * p->a_row;
     const REAL *b = (const REAL *)p->b + j / panel * p->b_panel;
     const REAL *bias = p->bias;
@@ -115,19 +116,37 @@ static inline void OF(one)(const td_part *p, int64_t i, int64_t rows, int64_t j)
         OF(tile_apart)(p, tile, rows, cols, a, b, c, bias, last);
 }
 
+#if NARROW
+/* Tiles that share their last vector have rows in fours. */
+static void OF(run_narrow)(const td_part *p) {
+    int64_t i = 0, tall = NARROW_HEIGHT(p->width);
+    for (int64_t rows; p->m - i >= 4; i += rows) {
+        rows = p->m - i < tall ? (p->m - i) / 4 * 4 : tall;
+        OF(one)(p, OF(narrow_tiles), i, rows, 0);
+    }
+    if (i < p->m) OF(one)(p, OF(tiles), i, p->m - i, 0);
+}
+#endif
+
 /* Rows are dealt to tiles evenly, so that none is much lower than the others. */
 static void OF(run)(const td_part *p) {
+#if NARROW
+    if (td_is_narrow(p->n, LANES) && p->n < p->width * LANES) {
+        OF(run_narrow)(p);
+        return;
+    }
+#endif
     int64_t panel = p->width * LANES, tallest = OF(tallest)[p->width];
     int64_t tiles = (p->m + tallest - 1) / tallest;
     int64_t rows = p->m / tiles, taller = p->m % tiles;
     if (p->rows_first) {
         for (int64_t t = 0, i = 0; t < tiles; i += rows + (t < taller), t++)
             for (int64_t j = 0; j < p->n; j += panel)
-                OF(one)(p, i, rows + (t < taller), j);
+                OF(one)(p, OF(tiles), i, rows + (t < taller), j);
     } else {
         for (int64_t j = 0; j < p->n; j += panel)
             for (int64_t t = 0, i = 0; t < tiles; i += rows + (t < taller), t++)
-                OF(one)(p, i, rows + (t < taller), j);
+                OF(one)(p, OF(tiles), i, rows + (t < taller), j);
     }
 }
 
