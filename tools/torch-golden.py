@@ -327,6 +327,42 @@ def optimisers():
     }
 
 
+# ---- embeddings with sparse gradients ------------------------------------------------------------------------
+
+
+def run_sparse(make, most=None):
+    """Five steps over ids of which some come twice, some never; one step accumulates two gradients."""
+    e = nn.Embedding(9, 4, sparse=True)
+    with torch.no_grad():
+        e.weight.copy_(even((9, 4), 1))
+    opt, steps = make(e.parameters()), []
+    for step in range(5):
+        opt.zero_grad()
+        for k in range(2 if step == 3 else 1):
+            ids = (torch.arange(6) * (step + 3) + step + k) % 8
+            loss = ((e(ids) - even((6, 4), 50 + step + k)) ** 2).sum()
+            loss.backward()
+        if most:
+            g = e.weight.grad.coalesce()
+            norm = g.values().norm()
+            e.weight.grad = g * min(most / (norm.item() + 1e-6), 1.0)
+        opt.step()
+        steps.append({"loss": loss.item(), "weight": digest(e.weight),
+                      "gradient": digest(e.weight.grad.to_dense())})
+    return steps
+
+
+def sparse():
+    O = torch.optim
+    return {
+        "sgd": run_sparse(lambda p: O.SGD(p, lr=0.1)),
+        "clipped": run_sparse(lambda p: O.SGD(p, lr=0.1), most=1.5),
+        "momentum": run_sparse(lambda p: O.SGD(p, lr=0.1, momentum=0.9)),
+        "adagrad": run_sparse(lambda p: O.Adagrad(p, lr=0.1, lr_decay=0.1, initial_accumulator_value=0.5)),
+        "adam": run_sparse(lambda p: O.SparseAdam(list(p), lr=0.05, betas=(0.8, 0.95))),
+    }
+
+
 # ---- a model's file ---------------------------------------------------------------------------------------
 
 
@@ -364,4 +400,5 @@ write("modules", "Each module, forward and backward.", modules())
 write("recurrent", "Recurrent networks, forward and backward.", recurrent())
 write("losses", "The losses and their gradients.", losses())
 write("optim", "Optimisers, schedules and clipping.", optimisers())
+write("sparse", "Training steps of embeddings with sparse gradients.", sparse())
 write("file", "What torch-model.safetensors holds and gives.", model_file())

@@ -7,6 +7,7 @@
 
 #include "plans/session/tdl_worker.h"
 #include "runtime/mem.h"
+#include "vm/rows.h"
 
 /* ---- tags ---- */
 
@@ -218,6 +219,7 @@ static int fetch_tensor(lua_State *L, const char *call, bool drop) {
     td_err err = {0};
     lua_State *before = tdl_enter(L);
     td_val *w = fetch(s, v, drop, &err);
+    if (w && v->grad && td_rows_make_whole(v->grad, &err)) td_val_unref(&w);
     if (w && grad_is_there(v)) {
         w->grad = fetch(s, v->grad, drop, &err);
         if (w->grad == NULL) td_val_unref(&w);
@@ -265,6 +267,7 @@ static int tensor_move(lua_State *L) {
     td_err err = {0};
     lua_State *before = tdl_enter(L);
     int rc = move_val(from, to, v, slot, &err);
+    if (rc == 0 && v->grad) rc = td_rows_make_whole(v->grad, &err);
     if (rc == 0 && grad_is_there(v)) {
         rc = move_val(from, to, v->grad, grad, &err);
         if (rc == 0) (*slot)->grad = td_val_ref(*grad);
@@ -299,6 +302,8 @@ static int tensor_send_in_place(lua_State *L) {
     td_coming *later = g && g->coming && g->coming->from ? g->coming : NULL;
     if (rc == 0 && later && later->from->place == td_session_place(s))
         td_val_become_away(g, td_obj_ref(later->from)); /* it never left */
+    else if (rc == 0 && g && g->rows && td_val_place(g))
+        ; /* rows stay where they are until somebody looks at them */
     else if (rc == 0 && g && !later && g->obj == NULL)
         rc = send_in_place(s, g, &err);
     tdl_leave(before);
