@@ -5,9 +5,6 @@
 #include "runtime/kernels/conv_inner.h"
 #include "runtime/mem.h"
 
-/* Without a stride the input gradient is a convolution of dy with the kernel turned round. */
-static bool turns(const td_conv *v) { return v->sh == 1 && v->sw == 1; }
-
 static td_conv turned(const td_conv *v) {
     return (td_conv){.n = v->n,
                      .groups = v->groups,
@@ -25,6 +22,22 @@ static td_conv turned(const td_conv *v) {
                      .pw = (v->kw - 1) * v->dw - v->pw,
                      .dh = v->dh,
                      .dw = v->dw};
+}
+
+/* Vectors of 16 lanes that n numbers fill. */
+static double vectors(int64_t n) { return (double)((n + 15) / 16); }
+
+/* Without a stride the input gradient is a convolution of dy with the kernel turned round. Where channels
+ * fill few lanes, or much of the turned kernel meets nothing but padding, adding windows is quicker: a
+ * vector of them costs about as much as 8 multiplications to add. */
+static bool turns(const td_conv *v) {
+    if (v->sh != 1 || v->sw != 1) return false;
+    td_conv back = turned(v);
+    if (td_conv_is_depthwise(v) || td_conv_winograd_wins(&back)) return true;
+    double turning = (double)(v->w * v->kw * v->o) * vectors(v->c);
+    double adding = (double)(v->ow * v->o) * vectors(v->kw * v->c) +
+                    (double)(v->ow * v->kw) * vectors(v->c) * 8;
+    return turning <= adding;
 }
 
 /* The convolution that is run for v. */
