@@ -256,6 +256,8 @@ def losses():
     cases["normalize_1"] = (lambda v: F.normalize(v, p=1, dim=0), x)
     cases["normalize_3"] = (lambda v: F.normalize(v, p=3, dim=1), x)
     cases["pad"] = (lambda v: F.pad(v, (1, 2, 0, 3), value=0.5), x)
+    cases["pad_cut"] = (lambda v: F.pad(v, (-1, 2, 1, -3), value=0.5), x)
+    cases["pad_cut_both"] = (lambda v: F.pad(v, (-2, -1)), x)
     return {name: run_loss(*case) for name, case in cases.items()}
 
 

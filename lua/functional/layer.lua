@@ -90,10 +90,21 @@ function F.one_hot(labels, classes)
   return op.one_hot(labels, classes)
 end
 
+-- x without what negative sizes of F.pad cut off dimension dim.
+local function cut(x, dim, before, after)
+  local off, size = math.max(-before, 0), x:size(dim)
+  local left = size - off - math.max(-after, 0)
+  if left < 0 then
+    core.fail("value", "pad", "%d and %d cut more than the %d entries of dimension %d", before, after, size, dim)
+  end
+  return left < size and x:narrow(dim, off + 1, left) or x
+end
+
 --- Puts a border round x: sizes = {left, right, top, bottom, ...}, pairs for the last dimension,
 -- the one before it, and so on; a negative size cuts. Option: value = 0.
 --
 --   F.pad(tide.ones(1, 2), {1, 0}):totable() --> {{0, 1, 1}}
+--   F.pad(tide.arange(1, 3), {-1, 1}):totable() --> {2, 3, 0}
 function F.pad(x, sizes, opts)
   check.tensor("pad", "the input", x)
   local value = core.options("pad", opts, {value = 0}).value
@@ -103,7 +114,12 @@ function F.pad(x, sizes, opts)
   end
   local before, after, dims = {}, {}, #sizes // 2
   for i = 1, dims do
-    before[dims + 1 - i], after[dims + 1 - i] = sizes[2 * i - 1], sizes[2 * i]
+    local a, b = sizes[2 * i - 1], sizes[2 * i]
+    if math.type(a) ~= "integer" or math.type(b) ~= "integer" then
+      core.fail("argument", "pad", "sizes are whole numbers, got %s and %s", core.what(a), core.what(b))
+    end
+    x = cut(x, x:dim() + 1 - i, a, b)
+    before[dims + 1 - i], after[dims + 1 - i] = math.max(a, 0), math.max(b, 0)
   end
   return op.pad(x, before, after, value)
 end

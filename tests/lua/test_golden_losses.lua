@@ -50,6 +50,8 @@ add("normalize", x, function(v) return F.normalize(v) end)
 add("normalize_1", x, function(v) return F.normalize(v, {p = 1, dim = 1}) end)
 add("normalize_3", x, function(v) return F.normalize(v, {p = 3, dim = 2}) end)
 add("pad", x, function(v) return F.pad(v, {1, 2, 0, 3}, {value = 0.5}) end)
+add("pad_cut", x, function(v) return F.pad(v, {-1, 2, 1, -3}, {value = 0.5}) end)
+add("pad_cut_both", x, function(v) return F.pad(v, {-2, -1}) end)
 golden.same_names("losses", cases, figures)
 
 local function compare(name)
@@ -67,3 +69,8 @@ for name in pairs(cases) do
 end
 table.sort(failures)
 if #failures > 0 then error(#failures .. " differ\n" .. table.concat(failures, "\n"), 0) end
+
+-- F.pad says what it cannot do.
+local check = dofile(here .. "/helper.lua")
+check.fails("pad: -2 and -2 cut more than the 3 entries of dimension 1", F.pad, tide.arange(1, 3), {-2, -2})
+check.fails("pad: sizes are whole numbers, got 0.5 and 1", F.pad, tide.arange(1, 3), {0.5, 1})
