@@ -97,4 +97,24 @@ figure("step-ms", median(times), "ms")
 figure("step-messages", per_step "messages_out" + per_step "messages_in", "messages")
 figure("step-waits", per_step "waits", "waits")
 figure("step-megabytes", (per_step "bytes_out" + per_step "bytes_in") / 1e6, "MB")
+
+-- A model that stays there: what remains is the step's own words.
+model:send(bob)
+local function step_there()
+  opt:zero_grad()
+  local loss = F.nll_loss(model(x), y)
+  loss:backward()
+  opt:step()
+  return loss:get():item()
+end
+for _ = 1, 3 do step_there() end
+before = bob:stats()
+for i = 1, 20 do
+  local began = tide.clock()
+  step_there()
+  times[i] = (tide.clock() - began) * 1e3
+end
+after = bob:stats()
+figure("step-there-ms", median(times), "ms")
+figure("step-there-bytes-out", per_step "bytes_out", "bytes")
 stop()

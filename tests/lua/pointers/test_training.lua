@@ -248,4 +248,26 @@ case("an optimiser's state that is dropped midway goes too", function(bob)
   model:get()
 end)
 
+case("from the second step on a step's text goes out as its name", function(bob)
+  local model = mlp():send(bob)
+  local opt = optimizers.sgd(model:parameters())
+  local x, y = images:send(bob), digits.y:send(bob)
+  local function step()
+    opt:zero_grad()
+    local loss = F.nll_loss(model(x), y)
+    loss:backward()
+    opt:step()
+    return loss:get():item()
+  end
+  local first = step()
+  step() -- the gradients of the step before are freed in this one
+  local before = bob:stats()
+  for _ = 1, 10 do step() end
+  local after = bob:stats()
+  eq(after.batches - before.batches, after.batches_by_name - before.batches_by_name)
+  assert(after.bytes_out - before.bytes_out < 10 * 400, "about 200 bytes a step")
+  assert(step() < first)
+  model:get()
+end)
+
 rig.run()
