@@ -8,9 +8,11 @@
 #include "lua/tdl.h"
 
 typedef struct tdl_host {
-    /* The collector's account, as it stood after its last run. */
-    uint64_t seen_bytes, seen_away_bytes, seen_away_objects;
+    /* The collector's account, as it stood after its last full run: bytes ever made, bytes alive. */
+    uint64_t seen_bytes, seen_live_bytes, seen_away_bytes, seen_away_objects;
     uint64_t handles; /* tensor userdata made since */
+    /* When a run over what is young is due: bytes ever made, handles since the last full run. */
+    uint64_t young_bytes, young_handles;
     uint64_t module_edits; /* fields of modules that were set: compiled functions look again */
 } tdl_host;
 

@@ -240,6 +240,7 @@ lua_State *tdl_state_new(td_err *err) {
         return NULL;
     }
     lua_atpanic(L, panic);
+    lua_gc(L, LUA_GCGEN, 0, 0); /* memory.c says why */
     *(tdl_host **)lua_getextraspace(L) = host;
     host->seen_bytes = td_data_total_bytes();
     lua_pushcfunction(L, open_all);
