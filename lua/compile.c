@@ -461,6 +461,7 @@ void tdl_open_compile(lua_State *L) { /* [-0, +0, m] */
                                          {"module_edited", core_module_edited},
                                          {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
+    tdl_open_inspect(L);
     push_none(L);
     lua_setfield(L, -2, "none");
     luaL_newmetatable(L, META);

@@ -55,4 +55,7 @@ void tdl_results_take(lua_State *L, int idx, int values, const td_trace *trace,
 void tdl_results_push(lua_State *L, const tdl_piece *piece, int *at, int values,
                       int outputs, td_val *const *args);
 
+/* Adds what lua/inspect.lua uses to the core table: part of tdl_open_compile. [-0, +0, m] */
+void tdl_open_inspect(lua_State *L);
+
 #endif

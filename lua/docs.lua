@@ -139,6 +139,7 @@ function docs.public()
   end
   add("tide", "tide.", "tide", plain, 2)
   add("tensors", "x:", "Tensor", core.methods, 0)
+  add("compiled functions", "step:", "Compiled", core.compiled_methods, 0)
   add("modules", "nn.", "nn", tide.nn or {}, 1)
   add("functions of modules, and losses", "F.", "F", tide.F or {}, 0)
   add("optimisers", "optim.", "optim", tide.optim or {}, 1)

@@ -14,6 +14,7 @@ local parts = {
   {"tide.compare"},
   {"tide.autograd"},
   {"tide.compile"},
+  {"tide.inspect", internal = true},
   {"tide.gradcheck"},
   {"tide.pretty", internal = true},
   {"tide.functional", global = "F"},
