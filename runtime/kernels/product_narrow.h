@@ -1,9 +1,9 @@
 /* Tiles whose last vector would hold four columns or fewer (n = 20, 50): there a quarter of a vector is
  * enough for a row, and four rows share one. f32 with 16 lanes; included by product_simd.c. */
 
-#define EACH_FOUR _Pragma("GCC unroll 4") for (int f = 0; f < rows / 4; f++)
-#define EACH_OF_FOUR _Pragma("GCC unroll 4") for (int r = 0; r < 4; r++)
-#define EACH_FULL _Pragma("GCC unroll 3") for (int v = 0; v < width - 1; v++)
+#define EACH_FOUR WRITTEN_OUT for (int f = 0; f < rows / 4; f++)
+#define EACH_OF_FOUR WRITTEN_OUT for (int r = 0; r < 4; r++)
+#define EACH_FULL WRITTEN_OUT for (int v = 0; v < width - 1; v++)
 
 /* One number of each of four rows, each in its quarter. */
 INLINE vec_f32 join_quarter(vec_f32 four, int r, vec_f32 x) {
@@ -39,7 +39,7 @@ INLINE void narrow_tile(const int rows, const int width, const td_part *p, const
     }
     for (int64_t s = 0; s < p->segments; s++, a += p->a_seg, b += p->b_seg) {
         const char *four[4] = {(const char *)a};
-        for (int f = 1; f < 4; f++) four[f] = four[f - 1] + 4 * row;
+        WRITTEN_OUT for (int f = 1; f < 4; f++) four[f] = four[f - 1] + 4 * row;
         const float *from = b;
         for (int64_t q = p->k; q > 0; q--) {
             vec_f32 column[TD_PART_WIDEST];
@@ -56,7 +56,7 @@ INLINE void narrow_tile(const int rows, const int width, const td_part *p, const
                 }
                 tail[f] = link_f32(joined, quarter, tail[f]);
             }
-            for (int f = 0; f < 4; f++) four[f] += step;
+            WRITTEN_OUT for (int f = 0; f < 4; f++) four[f] += step;
             from += p->b_row;
         }
     }

@@ -7,8 +7,8 @@
 #define OF(name) OF__(name, S)
 #define LANES ((int64_t)(VECTOR_BYTES / sizeof(REAL)))
 
-#define EACH_ROW _Pragma("GCC unroll 16") for (int r = 0; r < rows; r++)
-#define EACH_VECTOR _Pragma("GCC unroll 4") for (int v = 0; v < width; v++)
+#define EACH_ROW WRITTEN_OUT for (int r = 0; r < rows; r++)
+#define EACH_VECTOR WRITTEN_OUT for (int v = 0; v < width; v++)
 /* Only the last vector of a row may be short. */
 #define LOAD(p)                                                                          \
     (v + 1 < width ? OF(load)((p) + v * LANES) : OF(load_part)((p) + v * LANES, last))
@@ -28,7 +28,7 @@ INLINE void OF(tile)(const int rows, const int width, const td_part *p, const RE
     }
     for (int64_t s = 0; s < p->segments; s++, a += p->a_seg, b += p->b_seg) {
         const char *four[4] = {(const char *)a};
-        for (int f = 1; f < 4; f++) four[f] = four[f - 1] + 4 * row;
+        WRITTEN_OUT for (int f = 1; f < 4; f++) four[f] = four[f - 1] + 4 * row;
         const REAL *from = b;
         for (int64_t q = p->k; q > 0; q--) {
             OF(vec) column[TD_PART_WIDEST];
@@ -40,7 +40,7 @@ INLINE void OF(tile)(const int rows, const int width, const td_part *p, const RE
                 const OF(vec) x = OF(spread)(*at);
                 EACH_VECTOR sum[r][v] = OF(link)(x, column[v], sum[r][v]);
             }
-            for (int f = 0; f < 4; f++) four[f] += step;
+            WRITTEN_OUT for (int f = 0; f < 4; f++) four[f] += step;
             from += p->b_row;
         }
     }

@@ -20,13 +20,14 @@ INLINE void OF(turn_band)(const bool full, int64_t rows, int64_t cols, const REA
     int64_t j = 0;
     for (; j + SIDE <= cols; j += SIDE) {
         OF(vec) x[SIDE];
-        for (int i = 0; i < SIDE; i++) {
+        WRITTEN_OUT for (int i = 0; i < SIDE; i++) {
             const REAL *place[QUARTERS];
-            for (int q = 0; q < QUARTERS; q++) place[q] = from + j + start[q * SIDE + i];
+            WRITTEN_OUT for (int q = 0; q < QUARTERS; q++) place[q] =
+                from + j + start[q * SIDE + i];
             x[i] = OF(gather)(place);
         }
         OF(turn)(x);
-        for (int i = 0; i < SIDE; i++) {
+        WRITTEN_OUT for (int i = 0; i < SIDE; i++) {
             if (full)
                 OF(store)(to + (j + i) * to_row, x[i]);
             else

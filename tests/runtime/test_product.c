@@ -30,7 +30,7 @@ static uint64_t draw(void) {
 }
 static int64_t upto(int64_t n) { return (int64_t)(draw() % (uint64_t)(n + 1)); }
 
-enum { ROOM = 1 << 23 };
+enum { ROOM = 1 << 25 };
 typedef struct wall {
     char *map;
     char *end; /* the first byte that may not be touched */
@@ -116,8 +116,6 @@ static td_product some_product(td_dtype t, int64_t m, int64_t n, int64_t k, int6
                     .n = n,
                     .k = k,
                     .segments = segs,
-                    .add = draw() % 2,
-                    .relu = draw() % 2,
                     .a_row = a.row,
                     .a_col = a.col,
                     .a_seg = a.seg,
@@ -125,12 +123,13 @@ static td_product some_product(td_dtype t, int64_t m, int64_t n, int64_t k, int6
                     .b_col = b.col,
                     .b_seg = b.seg,
                     .c_row = c.row,
-                    .c_col = c.col,
-                    .a = place(0, a.span, t, odd),
-                    .b = place(1, b.span, t, odd),
-                    .c = place(2, c.span, t, odd),
-                    .bias = draw() % 2 ? place(4, n, t, odd) : NULL};
-    if (n == 0) p.bias = NULL;
+                    .c_col = c.col};
+    p.add = draw() % 2;
+    p.relu = draw() % 2;
+    p.a = place(0, a.span, t, odd);
+    p.b = place(1, b.span, t, odd);
+    p.c = place(2, c.span, t, odd);
+    if (draw() % 2 && n > 0) p.bias = place(4, n, t, odd);
     *c_span = c.span;
     return p;
 }
