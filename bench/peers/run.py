@@ -6,6 +6,8 @@
     PEERS_THREADS=1,2          thread counts
     PEERS_ROUNDS=5             rounds
     PEERS_SECONDS=0.4          of each side in each round
+    PEERS_CLOCK=wall           or cpu, the processes' processor time: on a machine that has other work, for
+                               one thread
 
 A line for each workload and thread count, tab-separated:
 

@@ -3,7 +3,8 @@
 --
 --   load NAME        makes the workload, takes its first steps and compares them with the golden
 --                    figures: "ok FLOPS", or "wrong" and what is
---   time SECONDS     microseconds of a step, the least of repetitions of some milliseconds
+--   time SECONDS     microseconds of a step, the least of repetitions of some milliseconds; of wall time,
+--                    or with PEERS_CLOCK=cpu of the process's processor time
 --   quit
 --
 -- `tide bench/peers/steps.lua list` only names the workloads.
@@ -11,6 +12,7 @@ local folder = arg[0]:match("^(.*/)") or ""
 local workloads = dofile(folder .. "workloads.lua")
 local check = dofile(folder .. "check.lua")
 
+local now = os.getenv("PEERS_CLOCK") == "cpu" and os.clock or tide.clock
 local step, x, y
 
 local function load_workload(name)
@@ -24,9 +26,9 @@ local function load_workload(name)
 end
 
 local function steps_us(n)
-  local began, loss = tide.clock(), nil
+  local began, loss = now(), nil
   for _ = 1, n do loss = step(x, y) end
-  local us = (tide.clock() - began) / n * 1e6
+  local us = (now() - began) / n * 1e6
   if loss:item() ~= loss:item() then error("the loss is no number any more") end
   return us
 end

@@ -22,6 +22,7 @@ import torch.nn.functional as F
 
 LR = 0.01
 GOLDEN_STEPS = 4
+now = time.process_time if os.environ.get("PEERS_CLOCK") == "cpu" else time.perf_counter
 
 
 class MLP(nn.Module):
@@ -196,10 +197,10 @@ def load(name, fmt):
 
 
 def steps_us(step, n):
-    began = time.perf_counter()
+    began = now()
     for _ in range(n):
         loss = step()
-    us = (time.perf_counter() - began) / n * 1e6
+    us = (now() - began) / n * 1e6
     assert loss.item() == loss.item(), "the loss is no number any more"
     return us
 
