@@ -13,7 +13,7 @@ TD_LEVEL_DECLARE(td_product_level, td_product_level);
 
 /* Links in all that are worth a piece of their own. */
 #define PIECE_LINKS (double)(1 << 20)
-#define MOST_PIECES 32
+#define MOST_PIECES 16
 /* Bytes of b that are gone over for one tile of rows after another: they stay in the second cache. */
 #define BLOCK_BYTES ((int64_t)384 << 10)
 #define BLOCK_LINKS 384 /* a packed tile of a stays in the first */
@@ -237,18 +237,20 @@ static void plan_blocks(job *w, bool b_lies) {
     if (w->packs_a) w->scratch_each += (size_t)(w->chunk_k * w->chunk_segs * tall * each);
 }
 
+/* An even number of pieces: whole panels of columns when they can be dealt evenly, else rows. */
 static void plan_pieces(job *w) {
     td_part *p = &w->part;
     w->pieces = 1;
     w->cut = p->n;
     double links = (double)p->m * (double)p->n * (double)p->k * (double)p->segments;
     if (links < 2 * PIECE_LINKS || td_pool_threads() == 1 || td_pool_is_inside()) return;
-    int64_t pieces =
-        links > MOST_PIECES * PIECE_LINKS ? MOST_PIECES : (int64_t)(links / PIECE_LINKS);
-    int64_t tall = w->loops->tallest[p->width];
-    int64_t panels = ceil_div(p->n, w->panel), tiles = ceil_div(p->m, tall);
-    w->cuts_rows = tiles > panels;
-    w->cut = w->cuts_rows ? ceil_div(tiles, pieces) * tall
+    int64_t pieces = links > MOST_PIECES * PIECE_LINKS
+                         ? MOST_PIECES
+                         : (int64_t)(links / PIECE_LINKS) / 2 * 2;
+    int64_t panels = ceil_div(p->n, w->panel);
+    bool is_even = panels % pieces == 0 || panels >= 4 * pieces;
+    w->cuts_rows = !is_even && p->m >= 8 * pieces;
+    w->cut = w->cuts_rows ? ceil_div(ceil_div(p->m, pieces), 4) * 4
                           : ceil_div(panels, pieces) * w->panel;
     w->pieces = ceil_div(w->cuts_rows ? p->m : p->n, w->cut);
 }
