@@ -263,6 +263,38 @@ static void threads_change_no_bit(void **unused) {
     td_pool_set_threads(before);
 }
 
+/* Sizes for which both operands are packed in blocks: rows or links of a lie half a page apart. */
+static void large_ones_in_blocks(void **unused) {
+    (void)unused;
+    enum { M = 512, N = 530, K = 512 };
+    for (int i = 0; i < 4; i++)
+        for (int cpu = 0; cpu <= (int)td_cpu_level(); cpu++) {
+            td_dtype t = i == 3 ? TD_F64 : TD_F32;
+            int64_t m = i == 2 ? M : 130;
+            td_product p = {.t = t,
+                            .m = m,
+                            .n = N,
+                            .k = K,
+                            .segments = 1,
+                            .a_row = K,
+                            .a_col = 1,
+                            .b_row = N,
+                            .b_col = 1,
+                            .c_row = N + 3,
+                            .c_col = 1,
+                            .add = i == 1,
+                            .relu = true};
+            if (i == 1)
+                p.k = K / 4, p.segments = 4, p.a_seg = K / 4, p.b_seg = K / 4 * N + 1;
+            if (i == 2) p.a_row = 1, p.a_col = M;
+            p.a = place(0, M * K, t, false);
+            p.b = place(1, K * N + 9, t, false);
+            p.c = place(2, M * (N + 3), t, false);
+            p.bias = place(4, N, t, false);
+            check(&p, (td_cpu)cpu, m * (N + 3) - 3);
+        }
+}
+
 /* Without FMA each link is rounded twice: the sum of n links is off by n epsilons of the sum of sizes. */
 static void near_the_true_sum(void **unused) {
     (void)unused;
@@ -378,9 +410,13 @@ static void transposition(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(small_shapes),      cmocka_unit_test(longer_chains),
-        cmocka_unit_test(one_side_is_one),   cmocka_unit_test(threads_change_no_bit),
-        cmocka_unit_test(near_the_true_sum), cmocka_unit_test(integers),
+        cmocka_unit_test(small_shapes),
+        cmocka_unit_test(longer_chains),
+        cmocka_unit_test(one_side_is_one),
+        cmocka_unit_test(threads_change_no_bit),
+        cmocka_unit_test(large_ones_in_blocks),
+        cmocka_unit_test(near_the_true_sum),
+        cmocka_unit_test(integers),
         cmocka_unit_test(transposition),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
