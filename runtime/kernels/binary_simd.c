@@ -4,6 +4,7 @@
 
 #include "runtime/cpu.h"
 #include "runtime/kernels/elementwise.h"
+#include "runtime/kernels/math_pow.h"
 
 #define STEP(k, T) (stride[k] == (int64_t)sizeof(T))
 
@@ -61,8 +62,12 @@ static inline float mod_f32(float a, float b) {
     float r = fmodf(a, b);
     return (r < 0) != (b < 0) && r != 0 ? r + b : r;
 }
-static inline double pow_f64(double a, double b) { return b == 2 ? a * a : pow(a, b); }
-static inline float pow_f32(float a, float b) { return b == 2 ? a * a : powf(a, b); }
+static inline double pow_f64(double a, double b) {
+    return b == 2 ? a * a : td_pow_f64(a, b);
+}
+static inline float pow_f32(float a, float b) {
+    return b == 2 ? a * a : td_pow_f32(a, b);
+}
 
 /* A NaN on either side is the result. */
 #define MAXIMUM(a, b) ((a) > (b) || (a) != (a) ? (a) : (b))

@@ -1,4 +1,4 @@
-/* erf, expm1, log1p, softplus, sin and cos of our own, and sigmoid and tanh at their ends, against long double
+/* erf, expm1, log1p, softplus, sin, cos and pow of our own, and sigmoid and tanh at their ends, against long double
  * functions of libm: grids of bit patterns over all finite arguments of either sign, and special values. */
 #include <float.h>
 #include <math.h>
@@ -11,8 +11,10 @@
 
 #include <cmocka.h>
 
+#include "runtime/kernels/math_pow.h"
 #include "runtime/kernels/math_special.h"
 #include "runtime/kernels/math_trig.h"
+#include "runtime/random.h"
 
 /* Distance in units of the last place of the wanted value. */
 static double ulps_f64(double got, long double want) {
@@ -132,11 +134,66 @@ static void test_special_values(void **state) {
     assert_true(td_sigmoid_f64(-745) == 0x1p-1074 && td_sigmoid_f64(-inf) == 0);
 }
 
+/* Bases over the whole range and near 1, exponents up to where the power leaves the range. */
+static void test_pow(void **state) {
+    (void)state;
+    enum { N = 300000 };
+    static double u[2 * N];
+    td_random_uniform_f64(3, 1, 2 * N, u);
+    for (int i = 0; i < N; i++) {
+        double wide = i % 3 == 0 ? 1400 : i % 3 == 1 ? 2 : 0.01;
+        double x = exp((u[2 * i] - 0.5) * wide);
+        double y = (2 * u[2 * i + 1] - 1) * (i % 2 ? 750 / fabs(log(x)) : 10);
+        double off = ulps_f64(td_pow_f64(x, y), powl((long double)x, (long double)y));
+        if (!(off <= 2)) fail_msg("pow(%a, %a) is off by %g ulp", x, y, off);
+        float fx = (float)exp((u[2 * i] - 0.5) * fmin(wide, 170));
+        float fy = (float)((2 * u[2 * i + 1] - 1) * (i % 2 ? 105 / fabs(log(x)) : 10));
+        off = ulps_f32(td_pow_f32(fx, fy), powl((long double)fx, (long double)fy));
+        if (!(off <= 0.51))
+            fail_msg("pow(%a, %a) is off by %g ulp", (double)fx, (double)fy, off);
+    }
+}
+
+/* Every pair of odd numbers as C's annex F says. */
+static void test_special_powers(void **state) {
+    (void)state;
+    static const double odd[] = {0,
+                                 1,
+                                 2,
+                                 3,
+                                 0.5,
+                                 3.5,
+                                 INFINITY,
+                                 NAN,
+                                 5e-324,
+                                 1e308,
+                                 1e20,
+                                 0x1.0000000000001p+0,
+                                 0x1.fffffffffffffp-1,
+                                 0x1p53 + 2,
+                                 0x1p52 + 1};
+    const int n = 2 * (int)(sizeof odd / sizeof *odd);
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < n; j++) {
+            double x = i & 1 ? -odd[i / 2] : odd[i / 2],
+                   y = j & 1 ? -odd[j / 2] : odd[j / 2];
+            double got = td_pow_f64(x, y), want = pow(x, y);
+            bool close = ulps_f64(got, powl((long double)x, (long double)y)) <= 2;
+            if (!close || (!isnan(want) && signbit(got) != signbit(want)))
+                fail_msg("pow(%a, %a) is %a, wanted %a", x, y, got, want);
+            float fx = (float)x, fy = (float)y, f = td_pow_f32(fx, fy), w = powf(fx, fy);
+            close = ulps_f32(f, powl((long double)fx, (long double)fy)) <= 0.51;
+            if (!close || (!isnan(w) && signbit(f) != signbit(w)))
+                fail_msg("pow(%a, %a) is %a, wanted %a", (double)fx, (double)fy,
+                         (double)f, (double)w);
+        }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_grids),
-        cmocka_unit_test(test_near_multiples),
-        cmocka_unit_test(test_special_values),
+        cmocka_unit_test(test_grids),          cmocka_unit_test(test_near_multiples),
+        cmocka_unit_test(test_special_values), cmocka_unit_test(test_pow),
+        cmocka_unit_test(test_special_powers),
     };
     return cmocka_run_group_tests_name("math special", tests, NULL, NULL);
 }
