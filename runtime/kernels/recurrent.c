@@ -148,7 +148,8 @@ static int run_steps(walk *w, td_err *err) {
         w->c = w->next;
     }
     int rc = atomic_load(&w->rc);
-    return rc ? td_fail(err, rc, "", "no scratch memory for a step's products") : 0;
+    return rc ? td_fail(err, TD_E_MEMORY, "", "no scratch memory for a step's products")
+              : 0;
 }
 
 int td_recurrent_run(const td_recurrent *r, const td_recurrent_forward *f, td_err *err) {

@@ -114,5 +114,6 @@ int td_recurrent_run_back(const td_recurrent *r, const td_recurrent_backward *b,
         if (s >= 0) w.behind = du + w.t * step;
     }
     int rc = atomic_load(&w.rc);
-    return rc ? td_fail(err, rc, "", "no scratch memory for a step's products") : 0;
+    return rc ? td_fail(err, TD_E_MEMORY, "", "no scratch memory for a step's products")
+              : 0;
 }
