@@ -1,14 +1,15 @@
-# What README.md shows runs, and prints what it says: the first script, the worker's configuration, and the
-# script that works with it (on a free port in place of 7700).
+# What README.md shows runs, and prints what it says: the first script, the worker's configuration, the script
+# that works with it (on a free port in place of 7700), and a compiled step.
 set -eu
 readme=$PWD/README.md
 cd "$TMPDIR"
 awk '/^```lua$/ { n++; file = "block" n ".lua"; next } /^```text$/ { file = "expected"; next }
      /^```$/ { file = "" } file { print >file }' "$readme"
-[ -s block1.lua ] && [ -s block2.lua ] && [ -s block3.lua ] && [ -s expected ]
+[ -s block1.lua ] && [ -s block2.lua ] && [ -s block3.lua ] && [ -s block4.lua ] && [ -s expected ]
 
 "$TIDE" block1.lua >printed
 diff expected printed
+[ "$("$TIDE" block4.lua)" = "compiled 'step': 1 program, 10 calls" ]
 
 echo 'local d = tide.data.digits(); tide.save("digits.safetensors", {x = d.x, y = d.y})' >save.lua
 "$TIDE" save.lua
