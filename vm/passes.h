@@ -14,6 +14,8 @@ typedef int td_pass(td_program *p, td_program **out, td_err *err);
 
 /* views that change nothing, views of views, views that are only broadcast */
 td_pass td_pass_views;
+/* products that are only looked at transposed are made so (where two NaN meet, the other one may win) */
+td_pass td_pass_products;
 /* x * 1, x + -0.0, copies of what stays, casts there and back: what keeps every bit (NaN and -0 too) */
 td_pass td_pass_algebra;
 td_pass td_pass_fold; /* operations on constants alone become constants */

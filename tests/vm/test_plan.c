@@ -15,26 +15,6 @@ static td_tensor *in_rows(td_tensor *t) {
     return y;
 }
 
-/* The same bits, but that one NaN is as good as another: which of two a product passes on is the processor's
- * choice of operands. */
-static bool same_numbers(const td_tensor *a, const td_tensor *b) {
-    if (same_bits(a, b)) return true;
-    if (!td_dtype_is_float(a->dtype) || a->dtype != b->dtype) return false;
-    td_err err = {0};
-    td_tensor *x = td_tensor_contiguous((td_tensor *)(uintptr_t)a, &err);
-    td_tensor *y = td_tensor_contiguous((td_tensor *)(uintptr_t)b, &err);
-    const size_t each = td_dtype_bytes(a->dtype);
-    const char *p = td_tensor_data(x), *q = td_tensor_data(y);
-    bool same = td_shape_equal(&a->shape, &b->shape);
-    for (int64_t i = 0; same && i < td_tensor_numel(x); i++, p += each, q += each) {
-        double v = td_load_f64(a->dtype, p), w = td_load_f64(a->dtype, q);
-        same = memcmp(p, q, each) == 0 || (v != v && w != w);
-    }
-    td_tensor_unref(&x);
-    td_tensor_unref(&y);
-    return same;
-}
-
 static bool assigns_any(const td_program *p) {
     for (uint32_t i = 0; i < p->input_count; i++)
         if (p->value[i].assigned) return true;

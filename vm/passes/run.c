@@ -10,8 +10,9 @@ static const struct {
     const char *name;
     td_pass *run;
 } passes[] = {
-    {"views", td_pass_views}, {"algebra", td_pass_algebra}, {"fold", td_pass_fold},
-    {"cse", td_pass_cse},     {"dead", td_pass_dead},
+    {"views", td_pass_views},     {"products", td_pass_products},
+    {"algebra", td_pass_algebra}, {"fold", td_pass_fold},
+    {"cse", td_pass_cse},         {"dead", td_pass_dead},
 };
 
 /* Chains get shorter by half in a round. */
