@@ -1,5 +1,5 @@
-/* The thread's stack of scratch memory: a list of blocks, each with a mark of how far it is used. A block
- * stays where it is while anything in it is in use; a larger need gets a larger block behind it. */
+/* The thread's stack of scratch memory: blocks, each with a mark of how far it is used. A block stays where
+ * it is while anything in it is in use; a larger need gets a block on top of it. */
 #include "runtime/scratch.h"
 
 #include <pthread.h>
@@ -9,7 +9,7 @@
 #include "runtime/mem.h"
 
 #define ALIGN 64u
-#define LEAST_BLOCK ((size_t)256 << 10)
+#define GRAIN ((size_t)4096) /* blocks are whole pages */
 
 /* Before each piece stands where it began, so that giving back needs no size. */
 typedef struct piece {
@@ -18,13 +18,14 @@ typedef struct piece {
 } piece;
 
 typedef struct block {
-    struct block *below, *above;
+    struct block *below;
     size_t bytes, used;
     char *data;
 } block;
 
 typedef struct stack {
-    block *first, *top; /* top: the highest one in use, or first */
+    block *top;
+    size_t used, most; /* bytes of all pieces together: now, and at the most so far */
     bool is_watched;
 } stack;
 
@@ -32,18 +33,16 @@ static _Thread_local stack own;
 static pthread_key_t key;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static void free_above(block *b) {
-    while (b) {
-        block *next = b->above;
-        td_data_free(b->data, b->bytes);
-        td_free(b);
-        b = next;
-    }
+static void pop(stack *s) {
+    block *b = s->top;
+    s->top = b->below;
+    td_data_free(b->data, b->bytes);
+    td_free(b);
 }
 
 static void at_thread_end(void *p) {
     stack *s = p;
-    free_above(s->first);
+    while (s->top) pop(s);
     *s = (stack){0};
 }
 
@@ -55,34 +54,28 @@ static void watch(void) {
     own.is_watched = pthread_setspecific(key, &own) == 0;
 }
 
-/* A block with room for that many bytes more at the top of the stack, or NULL. */
-static block *with_room(size_t bytes, td_err *err) {
-    block *b = own.top ? own.top : own.first;
-    if (b && b->bytes - b->used >= bytes) return b;
-    if (b && b->above && b->above->bytes >= bytes) return b->above;
-    if (b) {
-        free_above(b->above); /* too small to serve */
-        b->above = NULL;
-    }
-    if (b && b->used == 0 && b->below == NULL) { /* nothing is in use: grow in place */
-        free_above(b);
-        own.first = own.top = b = NULL;
-    }
-    size_t room = bytes > LEAST_BLOCK ? bytes : LEAST_BLOCK;
-    block *fresh = td_new(block);
-    char *data = fresh ? td_data_new(room, err) : NULL;
+static bool push(size_t bytes, td_err *err) {
+    size_t room = (bytes + GRAIN - 1) / GRAIN * GRAIN;
+    block *b = td_new(block);
+    char *data = b ? td_data_new(room, err) : NULL;
     if (data == NULL) {
-        if (fresh == NULL) td_fail(err, TD_E_MEMORY, "", "out of memory");
-        td_free(fresh);
-        return NULL;
+        if (b == NULL) td_fail(err, TD_E_MEMORY, "", "out of memory");
+        td_free(b);
+        return false;
     }
-    *fresh = (block){.below = b, .bytes = room, .data = data};
-    if (b)
-        b->above = fresh;
-    else
-        own.first = fresh;
+    *b = (block){.below = own.top, .bytes = room, .data = data};
+    own.top = b;
     watch();
-    return fresh;
+    return true;
+}
+
+/* When nothing is in use any more, one block takes the place of several: from then on everything that was
+ * in use at once fits into it. */
+static void settle(void) {
+    if (own.used > 0 || own.top == NULL) return;
+    if (own.top->below == NULL && own.top->bytes >= own.most) return;
+    while (own.top) pop(&own);
+    push(own.most, NULL); /* if there is none, the next that is taken asks again */
 }
 
 void *td_scratch_take(size_t bytes, td_err *err) {
@@ -92,12 +85,16 @@ void *td_scratch_take(size_t bytes, td_err *err) {
         return NULL;
     }
     whole = whole / ALIGN * ALIGN; /* the piece's head takes one ALIGN */
-    block *b = with_room(whole, err);
-    if (b == NULL) return NULL;
+    if (own.top && own.used == 0 && own.top->bytes < whole) pop(&own);
+    if ((own.top == NULL || own.top->bytes - own.top->used < whole) &&
+        !push(own.used == 0 && own.most > whole ? own.most : whole, err))
+        return NULL;
+    block *b = own.top;
     char *at = b->data + b->used;
     *(piece *)(void *)at = (piece){b, b->used};
     b->used += whole;
-    own.top = b;
+    own.used += whole;
+    if (own.used > own.most) own.most = own.used;
     return at + ALIGN;
 }
 
@@ -105,17 +102,14 @@ void td_scratch_give(void *p) {
     if (p == NULL) return;
     piece *head = (piece *)(void *)((char *)p - ALIGN);
     block *b = head->home;
+    while (own.top != b) pop(&own); /* those above are empty */
+    own.used -= b->used - head->before;
     b->used = head->before;
-    own.top = b->used == 0 && b->below ? b->below : b;
+    settle();
 }
 
 void td_scratch_trim(void) {
-    block *b = own.top;
-    if (b == NULL) return;
-    free_above(b->above);
-    b->above = NULL;
-    if (b->used == 0 && b->below == NULL) {
-        free_above(b);
-        own.first = own.top = NULL;
-    }
+    if (own.used > 0) return;
+    while (own.top) pop(&own);
+    own.most = 0;
 }
