@@ -17,34 +17,23 @@ static double now_us(void) {
 
 /* GFLOP/s of independent chains in registers, which is all that a processor can do. */
 #if defined(__x86_64__)
-#define LINK(width, r) "vfmadd231ps %%" width "30, %%" width "31, %%" width #r "\n\t"
-#define LINKS(w)                                                                         \
-    LINK(w, 16)                                                                          \
-    LINK(w, 17)                                                                          \
-    LINK(w, 18)                                                                          \
-    LINK(w, 19)                                                                          \
-    LINK(w, 20)                                                                          \
-    LINK(w, 21) LINK(w, 22) LINK(w, 23) LINK(w, 24) LINK(w, 25) LINK(w, 26) LINK(w, 27)
-#define LINK_AVX2(r) "vfmadd231ps %%ymm14, %%ymm15, %%ymm" #r "\n\t"
-#define LINKS_AVX2                                                                       \
-    LINK_AVX2(0)                                                                         \
-    LINK_AVX2(1)                                                                         \
-    LINK_AVX2(2)                                                                         \
-    LINK_AVX2(3)                                                                         \
-    LINK_AVX2(4)                                                                         \
-    LINK_AVX2(5) LINK_AVX2(6) LINK_AVX2(7) LINK_AVX2(8) LINK_AVX2(9) LINK_AVX2(10)       \
-        LINK_AVX2(11)
+#define LINK(w, x, y, to) "vfmadd231ps %%" w #x ", %%" w #y ", %%" w #to "\n\t"
+#define FOUR(w, x, y, a, b, c, d)                                                        \
+    LINK(w, x, y, a) LINK(w, x, y, b) LINK(w, x, y, c) LINK(w, x, y, d)
 __attribute__((target("avx512f"))) static void chains_avx512(int n) {
     for (int i = 0; i < n; i++)
-        __asm__ volatile(LINKS("zmm")::
-                             : "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21",
-                               "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", "xmm27");
+        __asm__ volatile(
+            FOUR("zmm", 30, 31, 16, 17, 18, 19) FOUR("zmm", 30, 31, 20, 21, 22, 23)
+                FOUR("zmm", 30, 31, 24, 25, 26, 27)::
+                    : "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22",
+                      "xmm23", "xmm24", "xmm25", "xmm26", "xmm27");
 }
 __attribute__((target("avx2,fma"))) static void chains_avx2(int n) {
     for (int i = 0; i < n; i++)
-        __asm__ volatile(LINKS_AVX2::
-                             : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6",
-                               "xmm7", "xmm8", "xmm9", "xmm10", "xmm11");
+        __asm__ volatile(FOUR("ymm", 14, 15, 0, 1, 2, 3) FOUR("ymm", 14, 15, 4, 5, 6, 7)
+                             FOUR("ymm", 14, 15, 8, 9, 10, 11)::
+                                 : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6",
+                                   "xmm7", "xmm8", "xmm9", "xmm10", "xmm11");
 }
 /* The best of a few short bursts. */
 static double peak(void) {
