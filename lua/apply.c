@@ -48,7 +48,8 @@ void tdl_apply(lua_State *L, const td_op *op, td_val **in, const int *at, int ni
     luaL_checkstack(L, TD_OP_MAX_OUT + 4, op->name);
     if (tdl_is_interrupted()) tdl_check_interrupt(L);
     for (int k = 0; k < op->nout; k++) slot[k] = tdl_push_slot(L);
-    td_err err = {0};
+    td_err err;
+    td_err_clear(&err);
     int rc = apply_filled(L, op, in, at, nin, attrs, out, &err);
     if (rc == TD_E_MEMORY) { /* dead tensors may hold what is missing */
         lua_gc(L, LUA_GCCOLLECT);

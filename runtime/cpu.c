@@ -2,6 +2,7 @@
 #include "runtime/cpu.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +11,8 @@
 static const char *const names[] = {"baseline", "avx2", "avx512"};
 _Static_assert(sizeof names / sizeof names[0] == TD_CPU_COUNT, "a name for each level");
 
-static td_cpu chosen; /* written once, under the once flag */
+static td_cpu chosen;         /* written once, under the once flag */
+static atomic_int known = -1; /* the same, for those who come later */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 const char *td_cpu_name(td_cpu level) { return names[level]; }
@@ -47,7 +49,10 @@ static void choose(void) {
             want, names[top]);
 }
 
-td_cpu td_cpu_level(void) {
+td_cpu td_cpu_level(void) { /* asked by every operation: the second time it is one load */
+    int level = atomic_load_explicit(&known, memory_order_relaxed);
+    if (level >= 0) return (td_cpu)level;
     pthread_once(&once, choose);
+    atomic_store_explicit(&known, (int)chosen, memory_order_relaxed);
     return chosen;
 }

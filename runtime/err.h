@@ -49,6 +49,12 @@ typedef struct td_err {
     char where[160]; /* "file:line" of the script, filled in by the layers that know it */
 } td_err;
 
+/* No error. Cheaper than zeroing all of it, where this is done for each operation. */
+static inline void td_err_clear(td_err *err) {
+    err->code = 0;
+    err->call[0] = err->msg[0] = err->hint[0] = err->where[0] = 0;
+}
+
 /* The word for a code ("shape"), or "unknown". */
 const char *td_code_word(int code);
 

@@ -2,6 +2,8 @@
  * are merged, so that most walks end up with one or two dimensions. */
 #include "runtime/loop.h"
 
+#include "runtime/pool.h"
+
 static void drop_and_merge(td_loop *l) {
     int n = 0;
     for (int i = 0; i < l->ndim; i++) {
@@ -97,4 +99,41 @@ void td_loop_run(const td_loop *l, td_inner *inner, const void *ctx) {
         }
         if (i < 0) return;
     }
+}
+
+/* ---- over the pool ---- */
+
+/* Steps of a piece: enough to be worth a thread's while, in memory and in time. */
+#define PIECE 16384
+
+typedef struct cut {
+    const td_loop *loop;
+    td_inner *inner;
+    const void *ctx;
+    int dim;      /* the dimension that is cut */
+    int64_t each; /* entries of it in a piece */
+} cut;
+
+static void run_piece(void *ctx, int64_t i) {
+    const cut *c = ctx;
+    td_loop part = *c->loop;
+    int64_t from = i * c->each, left = part.dim[c->dim] - from;
+    part.dim[c->dim] = left < c->each ? left : c->each;
+    for (int k = 0; k < part.count; k++) part.ptr[k] += from * part.stride[k][c->dim];
+    td_loop_run(&part, c->inner, c->ctx);
+}
+
+void td_loop_run_cut(const td_loop *l, td_inner *inner, const void *ctx) {
+    int64_t steps = 1;
+    for (int i = 0; i < l->ndim; i++) steps *= l->dim[i];
+    if (steps < 2 * PIECE) {
+        td_loop_run(l, inner, ctx);
+        return;
+    }
+    int64_t pieces = steps / PIECE;
+    cut c = {.loop = l, .inner = inner, .ctx = ctx};
+    for (int i = 1; i < l->ndim; i++) /* the outermost that has enough, or the longest */
+        if (l->dim[c.dim] < pieces && l->dim[i] > l->dim[c.dim]) c.dim = i;
+    c.each = (l->dim[c.dim] + pieces - 1) / pieces;
+    td_pool_run(run_piece, &c, (l->dim[c.dim] + c.each - 1) / c.each);
 }

@@ -28,5 +28,8 @@ void td_loop_init(td_loop *loop, const td_shape *shape, td_tensor *const *operan
 void td_loop_init_raw(td_loop *loop, const td_shape *shape, char *const *ptr,
                       const int64_t *const *stride_bytes, int count);
 void td_loop_run(const td_loop *loop, td_inner *inner, const void *ctx);
+/* The same, cut over the pool's threads when it is large, by its sizes alone: for inner functions that do not
+ * mind where runs are cut, and whose steps write each element of operand 0 once. */
+void td_loop_run_cut(const td_loop *loop, td_inner *inner, const void *ctx);
 
 #endif

@@ -15,7 +15,7 @@
 #include "runtime/bigblock.h"
 
 static atomic_size_t live_bytes, peak_bytes, limit_bytes;
-static _Atomic uint64_t total_bytes;
+static _Thread_local uint64_t total_bytes;
 
 /* ---- small blocks ---- */
 
@@ -246,7 +246,7 @@ void *td_data_new(size_t bytes, td_err *err) {
         td_fail(err, TD_E_MEMORY, "", "the system has no %zu bytes to give", bytes);
         return NULL;
     }
-    atomic_fetch_add_explicit(&total_bytes, bytes, memory_order_relaxed);
+    total_bytes += bytes;
     size_t peak = atomic_load_explicit(&peak_bytes, memory_order_relaxed);
     while (live > peak && !atomic_compare_exchange_weak(&peak_bytes, &peak, live)) {
     }
@@ -261,9 +261,7 @@ void td_data_free(void *data, size_t bytes) {
 
 size_t td_data_live_bytes(void) { return atomic_load(&live_bytes); }
 size_t td_data_peak_bytes(void) { return atomic_load(&peak_bytes); }
-uint64_t td_data_total_bytes(void) {
-    return atomic_load_explicit(&total_bytes, memory_order_relaxed);
-}
+uint64_t td_data_total_bytes(void) { return total_bytes; }
 void td_data_set_limit(size_t bytes) { atomic_store(&limit_bytes, bytes); }
 
 void td_mem_setup(void) {

@@ -30,8 +30,8 @@ char *td_strdup(const char *s);
 void *td_data_new(size_t bytes, td_err *err);
 void td_data_free(void *data, size_t bytes);
 
-/* Bytes of tensor data alive in this process, the most there ever was, and all ever handed out (a
- * clock for garbage collectors). Thread-safe. */
+/* Bytes of tensor data alive in this process, and the most there ever was; all ever handed out to the
+ * calling thread (a clock for the garbage collector of its Lua state). Thread-safe. */
 size_t td_data_live_bytes(void);
 size_t td_data_peak_bytes(void);
 uint64_t td_data_total_bytes(void);

@@ -212,6 +212,7 @@ static int run_view(const td_op *op, td_tensor *x, const td_attrs *attrs,
 static void run_inner(const td_op *op, td_tensor *const *in, int nin,
                       const td_attrs *attrs, td_tensor *out) {
     td_meta meta[TD_LOOP_MAX - 1];
+    meta[0] = (td_meta){0}; /* an op without inputs has none to be looked at */
     td_tensor *operand[TD_LOOP_MAX] = {out};
     for (int i = 0; i < nin; i++) {
         meta[i].dtype = in[i]->dtype;
@@ -221,9 +222,15 @@ static void run_inner(const td_op *op, td_tensor *const *in, int nin,
     }
     td_inner_args args;
     td_inner *inner = inner_of(op, meta, nin, attrs, &args);
+    if (td_tensor_numel(out) == 1) { /* as in much of what is computed eagerly */
+        char *ptr[TD_LOOP_MAX];
+        for (int i = 0; i <= nin; i++) ptr[i] = td_tensor_data(operand[i]);
+        inner(1, ptr, (const int64_t[TD_LOOP_MAX]){0}, &args);
+        return;
+    }
     td_loop loop;
     td_loop_init(&loop, &out->shape, operand, nin + 1);
-    td_loop_run(&loop, inner, &args);
+    td_loop_run_cut(&loop, inner, &args);
 }
 
 static int check_values(const td_op *op, td_tensor *const *in, int nin,

@@ -166,12 +166,13 @@ int td_shape_elementwise(const td_meta *in, int nin, td_attrs *a, td_meta *out,
                          td_err *err) {
     (void)a;
     out[0].dtype = in[0].dtype;
-    td_shape s = in[0].shape;
+    out[0].shape = in[0].shape;
+    td_shape *s = &out[0].shape;
     for (int i = 1; i < nin; i++) {
-        int rc = td_shape_broadcast(&s, &in[i].shape, &s, "", err);
+        if (td_shape_equal(s, &in[i].shape)) continue;
+        int rc = td_shape_broadcast(s, &in[i].shape, s, "", err);
         if (rc) return rc;
     }
-    out[0].shape = s;
     return 0;
 }
 
