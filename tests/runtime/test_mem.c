@@ -141,11 +141,44 @@ static void test_threads(void **state) {
     }
 }
 
+/* What an allocator of Lua's is asked for: any size to any other, the contents stay. */
+static void test_resize(void **state) {
+    (void)state;
+    static const size_t steps[] = {1,    24,  25,   40,   1000, 1016, 1017, 5000,
+                                   9000, 800, 1016, 3000, 56,   41,   40,   16};
+    enum { STEPS = sizeof steps / sizeof *steps };
+    unsigned char *p = NULL, *beside[STEPS];
+    size_t old = 0;
+    for (int i = 0; i < STEPS; i++) {
+        p = td_resize_bytes(p, old, steps[i]);
+        assert_non_null(p);
+        for (size_t k = 0; k < old && k < steps[i]; k++)
+            assert_int_equal(p[k], (unsigned char)(k * 31 + 7));
+        for (size_t k = 0; k < steps[i]; k++) p[k] = (unsigned char)(k * 31 + 7);
+        beside[i] = td_resize_bytes(NULL, 0, steps[i]);
+        assert_non_null(beside[i]);
+        memset(beside[i], 0xaa, steps[i]);
+        old = steps[i];
+    }
+    assert_null(td_resize_bytes(p, old, 0));
+    for (int i = 0; i < STEPS; i++) {
+        for (size_t k = 0; k < steps[i]; k++) assert_int_equal(beside[i][k], 0xaa);
+        assert_null(td_resize_bytes(beside[i], steps[i], 0));
+    }
+    assert_null(td_resize_bytes(NULL, 0, 0));
+    /* a zeroed struct may get what was such a block */
+    for (int i = 0; i < STEPS; i++) {
+        unsigned char *z = td_new_bytes(steps[i]);
+        for (size_t k = 0; k < steps[i]; k++) assert_int_equal(z[k], 0);
+        td_free_bytes(z, steps[i]);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_data_blocks), cmocka_unit_test(test_structs_are_zeroed),
         cmocka_unit_test(test_budget),      cmocka_unit_test(test_big_blocks_come_back),
-        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_threads),     cmocka_unit_test(test_resize),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,8 @@
 /* Random tensors. Values depend on seed and stream alone; whoever calls chooses a new stream each time. */
 #include "runtime/random.h"
 
-#include "runtime/mem.h"
+#include "runtime/kernels/convert.h"
+#include "runtime/scratch.h"
 #include "vm/op.h"
 
 #define SEEDS                                                                            \
@@ -33,11 +34,12 @@ static int fill(const filler *f, uint64_t seed, uint64_t stream, td_tensor *out,
     } else if (out->dtype == TD_F64) {
         f->f64(seed, stream, n, td_tensor_data(out));
     } else { /* f16, bf16 */
-        td_tensor *wide = td_tensor_new(TD_F32, &out->shape, err);
+        float *wide = td_scratch_take((size_t)n * sizeof *wide, err);
         if (wide == NULL) return TD_E_MEMORY;
-        f->f32(seed, stream, n, td_tensor_data(wide));
-        td_tensor_copy(out, wide);
-        td_tensor_unref(&wide);
+        f->f32(seed, stream, n, wide);
+        char *const ptr[2] = {td_tensor_data(out), (char *)wide};
+        td_convert_inner(out->dtype, TD_F32)(n, ptr, (const int64_t[2]){2, 4}, NULL);
+        td_scratch_give(wide);
     }
     return 0;
 }
@@ -121,14 +123,14 @@ static int randint_kernel(td_tensor *const *in, int nin, const td_attrs *a,
     (void)in, (void)nin;
     int64_t n = td_tensor_numel(out[0]);
     size_t bytes = (size_t)n * sizeof(uint64_t), each = td_dtype_bytes(out[0]->dtype);
-    uint64_t *draw = td_data_new(bytes, err);
+    uint64_t *draw = td_scratch_take(bytes, err);
     if (draw == NULL) return TD_E_MEMORY;
     uint64_t low = (uint64_t)a->v[0].i, range = (uint64_t)a->v[1].i - low + 1;
     td_random_below((uint64_t)a->v[3].i, (uint64_t)a->v[4].i, range, n, draw);
     char *to = td_tensor_data(out[0]);
     for (int64_t i = 0; i < n; i++, to += each)
         td_store_i64(out[0]->dtype, to, (int64_t)(low + draw[i]));
-    td_data_free(draw, bytes);
+    td_scratch_give(draw);
     return 0;
 }
 
@@ -201,7 +203,7 @@ static int bernoulli_kernel(td_tensor *const *in, int nin, const td_attrs *a,
     (void)in, (void)nin;
     int64_t n = td_tensor_numel(out[0]);
     size_t bytes = (size_t)n * sizeof(float), each = td_dtype_bytes(out[0]->dtype);
-    float *draw = td_data_new(bytes, err);
+    float *draw = td_scratch_take(bytes, err);
     if (draw == NULL) return TD_E_MEMORY;
     td_random_uniform_f32((uint64_t)a->v[2].i, (uint64_t)a->v[3].i, n, draw);
     char *to = td_tensor_data(out[0]);
@@ -212,7 +214,7 @@ static int bernoulli_kernel(td_tensor *const *in, int nin, const td_attrs *a,
         for (int64_t i = 0; i < n; i++, to += each)
             td_store_i64(out[0]->dtype, to, (double)draw[i] < a->v[1].f);
     }
-    td_data_free(draw, bytes);
+    td_scratch_give(draw);
     return 0;
 }
 

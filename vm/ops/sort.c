@@ -5,6 +5,7 @@
 
 #include "runtime/loop.h"
 #include "runtime/mem.h"
+#include "runtime/scratch.h"
 #include "vm/grad.h"
 
 TD_OP_USE(scatter_add);
@@ -54,7 +55,7 @@ static int sort_lines(td_tensor *x, td_tensor *const *out, int dim, bool descend
     if (!td_mul_size((size_t)l.length, 2 * sizeof *l.keys, &bytes))
         return td_fail(err, TD_E_LIMIT, "", "a line of %lld elements is too long",
                        (long long)l.length);
-    l.keys = td_data_new(bytes, err);
+    l.keys = td_scratch_take(bytes, err);
     if (l.keys == NULL) return TD_E_MEMORY;
     l.spare = l.keys + l.length;
     td_shape rest = x->shape;
@@ -74,7 +75,7 @@ static int sort_lines(td_tensor *x, td_tensor *const *out, int dim, bool descend
     td_loop loop;
     td_loop_init_raw(&loop, &rest, ptr, strides, 3);
     td_loop_run(&loop, run_lines, &l);
-    td_data_free(l.keys, bytes);
+    td_scratch_give(l.keys);
     return 0;
 }
 
