@@ -62,13 +62,6 @@ static inline float mod_f32(float a, float b) {
     float r = fmodf(a, b);
     return (r < 0) != (b < 0) && r != 0 ? r + b : r;
 }
-static inline double pow_f64(double a, double b) {
-    return b == 2 ? a * a : td_pow_f64(a, b);
-}
-static inline float pow_f32(float a, float b) {
-    return b == 2 ? a * a : td_pow_f32(a, b);
-}
-
 /* A NaN on either side is the result. */
 #define MAXIMUM(a, b) ((a) > (b) || (a) != (a) ? (a) : (b))
 #define MINIMUM(a, b) ((a) < (b) || (a) != (a) ? (a) : (b))
@@ -78,7 +71,7 @@ static inline float pow_f32(float a, float b) {
     BINARY(sub_##S, T, T, a - b)                                                         \
     BINARY(mul_##S, T, T, a *b)                                                          \
     BINARY(div_##S, T, T, a / b)                                                         \
-    BINARY(pow_loop_##S, T, T, pow_##S(a, b))                                            \
+    BINARY(pow_loop_##S, T, T, td_pow_##S(a, b))                                         \
     BINARY(maximum_##S, T, T, MAXIMUM(a, b))                                             \
     BINARY(minimum_##S, T, T, MINIMUM(a, b))                                             \
     BINARY(remainder_##S, T, T, mod_##S(a, b))                                           \

@@ -98,11 +98,10 @@ static inline double td_log_reduce(double x, double *k) {
     return td_from_bits((u & 0x000fffffffffffffu) + root);
 }
 
-static inline double td_log_f64(double x) {
-    double up = x < 0x1p-1022 ? x * 0x1p54 : x;
-    double k, m = td_log_reduce(up, &k);
-    k = x < 0x1p-1022 ? k - 54 : k;
-    /* With s = f / (2 + f), log(1 + f) = 2 atanh(s) = f - (f^2/2 - s (f^2/2 + R)). */
+/* log x + add ln 2 for normal positive x. With s = f / (2 + f), log(1 + f) = 2 atanh(s) = f - (f^2/2 - s (f^2/2 + R)). */
+static inline double td_log_normal(double x, double add) {
+    double k, m = td_log_reduce(x, &k);
+    k += add;
     double f = m - 1, s = f / (2 + f), z = s * s;
     double r = 2.0 / 21;
     r = r * z + 2.0 / 19;
@@ -115,7 +114,11 @@ static inline double td_log_f64(double x) {
     r = r * z + 2.0 / 5;
     r = r * z + 2.0 / 3;
     double h = 0.5 * f * f;
-    double y = k * TD_LN2_HIGH - ((h - (s * (h + z * r) + k * TD_LN2_LOW)) - f);
+    return k * TD_LN2_HIGH - ((h - (s * (h + z * r) + k * TD_LN2_LOW)) - f);
+}
+
+static inline double td_log_f64(double x) {
+    double y = td_log_normal(x < 0x1p-1022 ? x * 0x1p54 : x, x < 0x1p-1022 ? -54 : 0);
     y = x == 0 ? -(double)INFINITY : y;
     y = x > 0x1.fffffffffffffp1023 || x != x ? x : y;
     return x < 0 ? (double)NAN : y;

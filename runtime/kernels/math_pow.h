@@ -6,27 +6,29 @@
 
 #include "runtime/kernels/math_core.h"
 
+/* Loops over them vectorise when no call is left, however large they get. */
+#define TD_POW_INLINE static inline __attribute__((always_inline))
+
 typedef struct td_pair {
     double high, low;
 } td_pair;
 
 /* a + b where |a| >= |b|, and any a * b, exactly (Dekker 1971). */
-static inline td_pair td_pair_sum(double a, double b) {
+TD_POW_INLINE td_pair td_pair_sum(double a, double b) {
     double s = a + b;
     return (td_pair){s, b - (s - a)};
 }
 
-static inline td_pair td_pair_product(double a, double b) {
+TD_POW_INLINE td_pair td_pair_product(double a, double b) {
     double p = a * b, ta = a * 0x1.0000002p27, tb = b * 0x1.0000002p27;
     double ah = ta - (ta - a), al = a - ah, bh = tb - (tb - b), bl = b - bh;
     return (td_pair){p, ((ah * bh - p) + ah * bl + al * bh) + al * bl};
 }
 
 /* log x for positive x, to some 2^-66: with s = f / (2 + f) and z = s^2, 2 s (1 + z (1/3 + z Q(z))). */
-static inline td_pair td_log_pair(double x) {
-    bool small = x < 0x1p-1022;
-    double k, m = td_log_reduce(small ? x * 0x1p54 : x, &k);
-    k = small ? k - 54 : k;
+TD_POW_INLINE td_pair td_log_pair(double x) {
+    double k, m = td_log_reduce(x < 0x1p-1022 ? x * 0x1p54 : x, &k);
+    k = x < 0x1p-1022 ? k - 54 : k;
     double f = m - 1, d = 2 + f, d_low = f - (d - 2);
     double s = f / d;
     td_pair back = td_pair_product(s, d);
@@ -51,40 +53,48 @@ static inline td_pair td_log_pair(double x) {
     u.low += s * t.low + s_low * t.high;
     td_pair r = td_pair_sum(2 * s, u.high);
     r.low += u.low + 2 * s_low;
-    td_pair whole =
-        td_pair_sum(k * TD_LN2_HIGH, r.high); /* |k| ln 2 > |r| unless k is 0 */
-    td_pair both = k == 0 ? r : whole;
-    both.low += k == 0 ? 0 : r.low + k * TD_LN2_LOW;
-    return td_pair_sum(both.high, both.low);
+    /* |k| ln 2 > |r|, or k is 0 and nothing is lost */
+    td_pair whole = td_pair_sum(k * TD_LN2_HIGH, r.high);
+    return td_pair_sum(whole.high, whole.low + (r.low + k * TD_LN2_LOW));
 }
 
-/* What x^y is for |x|^y = p: signs of odd powers, and the cases that have a value of their own. */
-static inline double td_pow_signed(double x, double y, double p) {
+/* What x^y is for |x|^y = p: signs of odd powers, and the cases that have a value of their own. One choice
+ * after another, none inside another, so that loops vectorise. */
+TD_POW_INLINE double td_pow_signed(double x, double y, double p) {
     const double inf = (double)INFINITY;
-    double a = fabs(x);
-    bool whole = floor(y) == y, odd = whole && floor(y * 0.5) != y * 0.5;
-    p = a == 0 || a == inf ? ((a == 0) == (y > 0) ? 0 : inf) : p;
-    p = fabs(y) == inf ? (a == 1 ? 1 : (a > 1) == (y > 0) ? inf : 0) : p;
-    p = x < 0 && a < inf && !whole ? (double)NAN : p;
-    p = odd && signbit(x) ? -p : p;
-    p = x != x || y != y ? x + y : p;
-    return y == 0 || x == 1 ? 1 : p;
+    double a = fabs(x), whole = floor(y), half = floor(y * 0.5);
+    double grown = y > 0 ? inf : 0, shrunk = y > 0 ? 0 : inf;
+    p = a == 0 ? shrunk : p;
+    p = a == inf ? grown : p;
+    double end = a > 1 ? grown : shrunk;
+    end = a == 1 ? 1 : end;
+    p = fabs(y) == inf ? end : p;
+    double sign = half * 2 == whole ? 1 : -1;
+    sign = whole == y ? sign : 1;
+    sign = copysign(1.0, x) > 0 ? 1 : sign;
+    p *= sign;
+    double below = whole == y ? p : (double)NAN;
+    below = a == inf ? p : below;
+    p = x < 0 ? below : p;
+    p = y == 2 ? x * x : p; /* as loops of squares have it */
+    p = x != x ? x : p;
+    p = y != y ? y : p;
+    p = x == 1 ? 1 : p;
+    return y == 0 ? 1 : p;
 }
 
-static inline double td_pow_f64(double x, double y) {
+TD_POW_INLINE double td_pow_f64(double x, double y) {
     td_pair log = td_log_pair(fabs(x));
-    double most = 0x1p64, c = y > most ? most : y < -most ? -most : y;
+    double c = fabs(y) > 0x1p64 ? copysign(0x1p64, y) : y;
     td_pair p = td_pair_product(c, log.high);
-    p.low += c * log.low;
-    double high = p.high > 800 ? 800 : p.high < -800 ? -800 : p.high;
-    double low = high == p.high ? p.low : 0;
-    td_pair e = td_pair_sum(high, low);
+    td_pair e = td_pair_sum(p.high, p.low + c * log.low);
     double y0 = td_exp_f64(e.high);
-    y0 = y0 < (double)INFINITY ? y0 + y0 * e.low : y0;
+    double more = y0 * e.low;
+    y0 += more - more == 0 ? more : 0; /* not where the power is infinite */
     return td_pow_signed(x, y, y0);
 }
 
-static inline float td_pow_f32(float x, float y) {
+TD_POW_INLINE float td_pow_f32(float x, float y) {
     double p = td_exp_short((double)y * td_log_f64(fabs((double)x)));
     return (float)td_pow_signed((double)x, (double)y, p);
 }

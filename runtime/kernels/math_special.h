@@ -125,7 +125,11 @@ static inline double td_log1p_short(double e) {
 
 /* max(x, 0) + log(1 + e^-|x|) */
 static inline double td_softplus_f64(double x) {
-    return (x > 0 ? x : 0) + td_log1p_f64(td_exp_f64(-fabs(x)));
+    double e = td_exp_f64(-fabs(x)), u = 1 + e;
+    double log1p = td_log_normal(u, 0) + (e - (u - 1)) / u;
+    log1p = e < 0x1p-54 ? e : log1p;
+    double y = (x > 0 ? x : 0) + log1p;
+    return x != x ? x : y;
 }
 
 static inline float td_softplus_f32(float x) {
