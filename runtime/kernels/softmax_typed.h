@@ -232,9 +232,8 @@ static void TYPED(grad_lines)(bool as_log, int64_t lines, int64_t length, const 
     REAL *dx = dx_, made[TD_SOFTMAX_SHORT * TILE];
     REAL tile[TD_SOFTMAX_SHORT * TILE], g[TD_SOFTMAX_SHORT * TILE];
     if (length >= TD_SOFTMAX_SHORT) {
-        for (int64_t i = 0; i < lines; i++)
-            TYPED(grad_line)
-            (as_log, length, dy + i * length, y + i * length, dx + i * length);
+        for (int64_t i = 0; i < lines; i++) TYPED(grad_line)
+        (as_log, length, dy + i * length, y + i * length, dx + i * length);
         return;
     }
     TYPED(turn)(lines, length, dy, g);
