@@ -1,5 +1,6 @@
 /* A program as text to read: values, then an operation a line. Dimensions and positions are counted from
  * 1, as scripts do. For TIDE_DUMP, inspect and failing tests; nothing reads it back. */
+#include "runtime/mem.h"
 #include "vm/program.h"
 #include "vm/text.h"
 
@@ -39,8 +40,30 @@ static void put_operands(td_text *t, const td_program *p, const td_instr *in) {
 
 #define TYPE_COLUMN 52 /* where dtypes and sizes begin, unless a line is longer */
 
-static void put_instr(td_text *t, const td_program *p, const td_instr *in) {
+static void put_types(td_text *t, const td_program *p, const td_instr *in) {
     char shape[TD_SHAPE_TEXT];
+    for (int k = 0; k < in->op->nout; k++) {
+        const td_meta *m = &p->value[in->out + (uint32_t)k].meta;
+        td_text_put(t, "%s%-4s %s", k ? ", " : "", td_dtype_name(m->dtype),
+                    td_shape_text(&m->shape, shape));
+    }
+}
+
+/* Where the lines of the script stand: behind the widest dtypes and sizes, within reason. */
+static size_t where_column(const td_program *p) {
+    size_t widest = 14;
+    td_text t = {0};
+    for (uint32_t i = 0; i < p->instr_count; i++) {
+        size_t before = t.size;
+        put_types(&t, p, &p->instr[i]);
+        if (t.size - before > widest && t.size - before <= 44) widest = t.size - before;
+    }
+    td_free(td_text_end(&t));
+    return TYPE_COLUMN + widest + 2;
+}
+
+static void put_instr(td_text *t, const td_program *p, const td_instr *in,
+                      size_t column) {
     size_t start = t->size;
     td_text_put(t, "  ");
     for (int k = 0; k < in->op->nout; k++)
@@ -48,13 +71,9 @@ static void put_instr(td_text *t, const td_program *p, const td_instr *in) {
     if (in->op->nout) td_text_put(t, " = ");
     put_operands(t, p, in);
     if (in->op->nout) td_text_pad(t, start, TYPE_COLUMN);
-    for (int k = 0; k < in->op->nout; k++) {
-        const td_meta *m = &p->value[in->out + (uint32_t)k].meta;
-        td_text_put(t, "%s%-4s %s", k ? ", " : "", td_dtype_name(m->dtype),
-                    td_shape_text(&m->shape, shape));
-    }
+    put_types(t, p, in);
     if (in->where) {
-        td_text_pad(t, start, TYPE_COLUMN + 16);
+        td_text_pad(t, start, column);
         td_text_put(t, "-- %s", in->where);
     }
     td_text_put(t, "\n");
@@ -89,7 +108,8 @@ char *td_program_text(const td_program *p) {
     if (p->draws) put_count(&t, ", ", p->draws, "random stream");
     td_text_put(&t, "\n");
     for (uint32_t v = 0; v < p->input_count + p->const_count; v++) put_value(&t, p, v);
-    for (uint32_t i = 0; i < p->instr_count; i++) put_instr(&t, p, &p->instr[i]);
+    size_t column = where_column(p);
+    for (uint32_t i = 0; i < p->instr_count; i++) put_instr(&t, p, &p->instr[i], column);
     td_text_put(&t, "  return");
     for (uint32_t k = 0; k < p->output_count; k++)
         td_text_put(&t, k ? ", %%%u" : " %%%u", p->output[k]);
