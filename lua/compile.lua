@@ -36,7 +36,8 @@ local function watch(values, key) note(session[2], values, key) end
 local function switch(on) core.watch = on and watch or nil end
 
 core.hook("trace_begin", function()
-  session = {{}, {}, {}, outer = session, seen = {}, counts = {}}
+  session = {{}, {}, {}, outer = session, seen = {}, counts = {},
+    settings = {}}
   switch(true)
   return session
 end)
@@ -96,11 +97,16 @@ function core.late(f)
   return core.trace_scalar()
 end
 
--- The number t[key], likewise.
+-- The number t[key], likewise: one for all that ask for it.
 function core.setting(t, key)
   if not session then return t[key] end
-  add(session[3], FIELD, t, key)
-  return core.trace_scalar()
+  local known = session.settings[t] or {}
+  session.settings[t] = known
+  if not known[key] then
+    add(session[3], FIELD, t, key)
+    known[key] = core.trace_scalar()
+  end
+  return known[key]
 end
 
 -- f(...) outside of the trace: for state that a function makes once and then keeps.

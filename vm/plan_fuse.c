@@ -231,9 +231,25 @@ static bool head_waits(const fuser *f, uint32_t a, uint32_t b) {
     return false;
 }
 
-static void try_join(fuser *f, uint32_t i, uint32_t maker) {
+/* Would it take memory and save none to run i as soon as v, which it reads, is made? So it is when other work
+ * lies between the two, another operation near i wants v kept all the same, and i's result would have to be
+ * kept too: the mask of an activation whose gradient comes much later. */
+static bool is_better_late(const fuser *f, uint32_t i, uint32_t v) {
+    const uint32_t maker = f->p->value[v].maker;
+    uint32_t between = maker + 1;
+    while (between < i && (is_silent_view(f, between) || fuses(f->p->instr[between].op)))
+        between++;
+    if (between >= i) return false;
+    for (uint32_t u = f->uses.at[v]; u < f->uses.at[v + 1]; u++)
+        if (f->uses.by[u] != i && f->uses.by[u] > maker + (i - maker) / 2) return true;
+    return false;
+}
+
+static void try_join(fuser *f, uint32_t i, uint32_t v) {
+    const uint32_t maker = f->p->value[v].maker;
     uint32_t a = f->of[maker], b = f->of[i];
     if (a == TD_NO_VALUE || a == b || !f->group[a].is_elementwise) return;
+    if (is_better_late(f, i, v)) return;
     const group *x = &f->group[a], *y = &f->group[b];
     if (x->head != TD_NO_VALUE && y->head != TD_NO_VALUE) return;
     if (x->member.count + y->member.count > MEMBERS_MOST) return;
@@ -268,7 +284,7 @@ static void make_groups(fuser *f) {
             const td_value *in = &f->p->value[op->in[k]];
             if (in->kind == TD_VALUE_RESULT &&
                 !(f->p->instr[in->maker].op->flags & TD_OP_VIEW))
-                try_join(f, i, in->maker);
+                try_join(f, i, op->in[k]);
         }
     }
 }
