@@ -168,23 +168,36 @@ static bool add_op(maker *m, uint32_t k) {
     return to->loop != NULL;
 }
 
-/* An operand whose memory the written one may take over, should it be read here for the last time: of the
- * same layout, and not read any more once the first result is written. */
+/* Does nothing that was written down behind the block read x? */
+static bool dies(const maker *m, uint32_t x) {
+    uint32_t last = m->uses->by[m->uses->at[x + 1] - 1];
+    return last <= m->member[m->count - 1];
+}
+
+/* Could the written operand lie in x's memory, should x be read here for the last time? It must be of the same
+ * layout, and not read any more once the first result is written. */
+static bool may_share(const maker *m, int at, int from) {
+    const td_plan *plan = m->plan;
+    uint32_t v = m->value[at], x = m->value[from];
+    return !m->d.written[from] && plan->root[x] == x &&
+           plan->program->value[x].kind == TD_VALUE_RESULT &&
+           bytes_of(m, x) == bytes_of(m, v) && m->read_last[from] <= m->written_by[at] &&
+           td_block_writes(&plan->header[x], &m->d.shape, m->d.order) &&
+           plan->memory[x].bytes == plan->memory[v].bytes;
+}
+
+/* The operand whose memory the written one takes over if it can, best one that is not read later. */
 static uint32_t find_share(const maker *m, int at, const bool *taken) {
     const td_plan *plan = m->plan;
-    uint32_t v = m->value[at];
+    uint32_t v = m->value[at], found = TD_NO_VALUE;
     if (plan->root[v] != v || plan->program->value[v].kind != TD_VALUE_RESULT)
         return TD_NO_VALUE;
     for (int i = 0; i < m->d.operand_count; i++) {
-        uint32_t x = m->value[i];
-        if (i == at || taken[i] || m->d.written[i] || plan->root[x] != x) continue;
-        if (plan->program->value[x].kind != TD_VALUE_RESULT) continue;
-        if (bytes_of(m, x) == bytes_of(m, v) && m->read_last[i] <= m->written_by[at] &&
-            td_block_writes(&plan->header[x], &m->d.shape, m->d.order) &&
-            plan->memory[x].bytes == plan->memory[v].bytes)
-            return (uint32_t)i;
+        if (i == at || taken[i] || !may_share(m, at, i)) continue;
+        if (dies(m, m->value[i])) return (uint32_t)i;
+        if (found == TD_NO_VALUE) found = (uint32_t)i;
     }
-    return TD_NO_VALUE;
+    return found;
 }
 
 static int keep(const maker *m, td_step *step, uint32_t head, td_err *err) {

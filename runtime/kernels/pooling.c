@@ -20,14 +20,14 @@ typedef struct job {
     int64_t y_count;          /* elements of a unit's y */
     const char *from;
     char *to;
-    int64_t *index;
+    int32_t *index;
 } job;
 
 static void run_unit(const job *j, int64_t unit) {
     bool back = j->what == MAX_BACK || j->what == AVG_BACK;
     const char *from = j->from + unit * (back ? j->y_bytes : j->x_bytes);
     char *to = j->to + unit * (back ? j->x_bytes : j->y_bytes);
-    int64_t *index = j->index ? j->index + unit * j->y_count : NULL;
+    int32_t *index = j->index ? j->index + unit * j->y_count : NULL;
     switch (j->what) {
     case MAX: j->loops->max(j->p, from, to, index); break;
     case MAX_BACK: j->loops->max_back(j->p, from, index, to); break;
@@ -43,7 +43,7 @@ static void run_piece(void *ctx, int64_t i) {
 }
 
 static void run(const td_pooling *p, td_dtype t, action what, const void *from, void *to,
-                int64_t *index) {
+                int32_t *index) {
     int64_t bytes = (int64_t)td_dtype_bytes(t),
             planes = p->channels_last ? p->channels : 1;
     job j = {.p = p,
@@ -63,13 +63,13 @@ static void run(const td_pooling *p, td_dtype t, action what, const void *from, 
 }
 
 void td_max_pool(const td_pooling *p, td_dtype t, const void *x, void *y,
-                 int64_t *index) {
+                 int32_t *index) {
     run(p, t, MAX, x, y, index);
 }
 
 void td_max_pool_back(const td_pooling *p, td_dtype t, const void *dy,
-                      const int64_t *index, void *dx) {
-    run(p, t, MAX_BACK, dy, dx, (int64_t *)(uintptr_t)index);
+                      const int32_t *index, void *dx) {
+    run(p, t, MAX_BACK, dy, dx, (int32_t *)(uintptr_t)index);
 }
 
 void td_avg_pool(const td_pooling *p, td_dtype t, const void *x, void *y) {

@@ -17,11 +17,11 @@ typedef struct td_pooling {
 
 /* The largest of each window and its position in the plane, counted from 1: of equals the first. NaN is
  * larger than anything; of several the last, as in PyTorch. Padding is never taken. */
-void td_max_pool(const td_pooling *p, td_dtype t, const void *x, void *y, int64_t *index);
+void td_max_pool(const td_pooling *p, td_dtype t, const void *x, void *y, int32_t *index);
 /* The adjoint: dx at index += dy in the order of the windows, and 0 elsewhere. Needs no more of p than
  * sizes; indices lie in [1, h * w]. */
 void td_max_pool_back(const td_pooling *p, td_dtype t, const void *dy,
-                      const int64_t *index, void *dx);
+                      const int32_t *index, void *dx);
 
 /* Sums are taken row by row through a window, and divided at last. */
 void td_avg_pool(const td_pooling *p, td_dtype t, const void *x, void *y);
@@ -29,8 +29,8 @@ void td_avg_pool_back(const td_pooling *p, td_dtype t, const void *dy, void *dx)
 
 /* The loops over one unit of work: a plane in rows, an image with channels last. */
 typedef struct td_pooling_loops {
-    void (*max)(const td_pooling *p, const void *x, void *y, int64_t *index);
-    void (*max_back)(const td_pooling *p, const void *dy, const int64_t *index, void *dx);
+    void (*max)(const td_pooling *p, const void *x, void *y, int32_t *index);
+    void (*max_back)(const td_pooling *p, const void *dy, const int32_t *index, void *dx);
     void (*avg)(const td_pooling *p, const void *x, void *y);
     void (*avg_back)(const td_pooling *p, const void *dy, void *dx);
 } td_pooling_loops;

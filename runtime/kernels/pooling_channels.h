@@ -9,7 +9,7 @@ static inline bool TYPED(beats)(REAL v, REAL most) { return (v > most) | (v != v
  * Places inside the window are kept in integers as wide as the elements. */
 static inline __attribute__((always_inline)) void
 TYPED(max_window)(const REAL *x, int64_t channels, int64_t width, int64_t first,
-                  const int kh, const int kw, REAL *y, int64_t *index) {
+                  const int kh, const int kw, REAL *y, int32_t *index) {
     TD_VECTOR for (int64_t c = 0; c < channels; c++) {
         REAL most = x[c];
         WORD at = 0;
@@ -22,18 +22,18 @@ TYPED(max_window)(const REAL *x, int64_t channels, int64_t width, int64_t first,
                 most = more ? v : most;
             }
         y[c] = most;
-        index[c] = first + at;
+        index[c] = (int32_t)first + (int32_t)at;
     }
 }
 
 /* Any window, element by element of it. */
 static void TYPED(max_any)(const td_pooling *p, const REAL *x, span rows, span columns,
-                           REAL *y, int64_t *index) {
+                           REAL *y, int32_t *index) {
     const int64_t channels = p->channels; /* which no store can change */
     int64_t at = rows.from * p->w + columns.from;
     for (int64_t c = 0; c < channels; c++) {
         y[c] = x[at * channels + c];
-        index[c] = 1 + at;
+        index[c] = (int32_t)(1 + at);
     }
     for (int64_t r = rows.from; r < rows.to; r++)
         for (int64_t s = columns.from; s < columns.to; s++) {
@@ -41,16 +41,16 @@ static void TYPED(max_any)(const td_pooling *p, const REAL *x, span rows, span c
             const REAL *v = x + here * channels;
             TD_VECTOR for (int64_t c = 0; c < channels; c++) {
                 REAL most = y[c];
-                int64_t was = index[c];
+                int32_t was = index[c];
                 bool more = TYPED(beats)(v[c], most);
                 y[c] = more ? v[c] : most;
-                index[c] = more ? 1 + here : was;
+                index[c] = more ? (int32_t)(1 + here) : was;
             }
         }
 }
 
 static void TYPED(channels_max)(const td_pooling *p, const void *from, void *to,
-                                int64_t *index) {
+                                int32_t *index) {
     const REAL *x = from;
     REAL *y = to;
     bool small = p->w < INT32_MAX / 4;
@@ -74,7 +74,7 @@ static void TYPED(channels_max)(const td_pooling *p, const void *from, void *to,
 /* Puts each gradient into its place of a window of 2 x 2 and zeros into the others. Returns whether every
  * place was one of the four. A sum that begins at 0 has no negative zero. */
 static bool TYPED(spread_2x2)(int64_t channels, int64_t width, int64_t first,
-                              const REAL *dy, const int64_t *index, REAL *dx) {
+                              const REAL *dy, const int32_t *index, REAL *dx) {
     REAL *below = dx + width * channels;
     WORD strays = 0, down = (WORD)width;
     TD_VECTOR for (int64_t c = 0; c < channels; c++) {
@@ -100,7 +100,7 @@ static void TYPED(clear_rest)(const td_pooling *p, int64_t kh, int64_t kw, REAL 
 }
 
 /* From sizes alone it looks as if windows were 2 x 2 side by side; false: they were not. */
-static bool TYPED(max_back_2x2)(const td_pooling *p, const REAL *dy, const int64_t *index,
+static bool TYPED(max_back_2x2)(const td_pooling *p, const REAL *dy, const int32_t *index,
                                 REAL *dx) {
     if (p->h / 2 != p->oh || p->w / 2 != p->ow || p->h * p->w >= INT32_MAX) return false;
     bool all = true;
@@ -116,7 +116,7 @@ static bool TYPED(max_back_2x2)(const td_pooling *p, const REAL *dy, const int64
 }
 
 static void TYPED(channels_max_back)(const td_pooling *p, const void *from,
-                                     const int64_t *index, void *to) {
+                                     const int32_t *index, void *to) {
     const REAL *dy = from;
     REAL *dx = to;
     if (TYPED(max_back_2x2)(p, dy, index, dx)) return;
@@ -124,7 +124,7 @@ static void TYPED(channels_max_back)(const td_pooling *p, const void *from,
     memset(dx, 0, (size_t)(p->h * p->w * channels) * sizeof *dx);
     for (int64_t j = 0; j < count; j++) {
         TD_VECTOR for (int64_t c = 0; c < channels; c++)
-            dx[(index[c] - 1) * channels + c] += dy[c];
+            dx[(int64_t)(index[c] - 1) * channels + c] += dy[c];
         dy += channels, index += channels;
     }
 }

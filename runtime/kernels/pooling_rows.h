@@ -22,19 +22,19 @@ static void TYPED(max_2x2_part)(const REAL *restrict top, const REAL *restrict b
 
 /* A row of the output; first is the position of the window's first element. */
 static void TYPED(max_2x2_row)(const td_pooling *p, const REAL *top, int64_t first,
-                               REAL *y, int64_t *index) {
+                               REAL *y, int32_t *index) {
     WORD place[PART];
     for (int64_t from = 0; from < p->ow; from += PART) {
         int64_t n = p->ow - from < PART ? p->ow - from : PART;
         const REAL *part = top + 2 * from;
         TYPED(max_2x2_part)(part, part + p->w, (WORD)p->w, n, y + from, place);
         for (int64_t j = 0; j < n; j++)
-            index[from + j] = first + 2 * (from + j) + place[j];
+            index[from + j] = (int32_t)(first + 2 * (from + j) + place[j]);
     }
 }
 
 static void TYPED(max_row)(const td_pooling *p, const REAL *plane, int64_t i, REAL *y,
-                           int64_t *index) {
+                           int32_t *index) {
     span rows = inside(i, p->sh, p->ph, p->kh, p->h);
     for (int64_t j = 0; j < p->ow; j++) {
         span columns = inside(j, p->sw, p->pw, p->kw, p->w);
@@ -48,12 +48,12 @@ static void TYPED(max_row)(const td_pooling *p, const REAL *plane, int64_t i, RE
                 at = more ? r * p->w + c : at;
             }
         y[j] = most;
-        index[j] = 1 + at;
+        index[j] = (int32_t)(1 + at);
     }
 }
 
 static void TYPED(rows_max)(const td_pooling *p, const void *from, void *to,
-                            int64_t *index) {
+                            int32_t *index) {
     const REAL *x = from;
     REAL *y = to;
     bool plain = is_plain_2x2(p);
@@ -66,7 +66,7 @@ static void TYPED(rows_max)(const td_pooling *p, const void *from, void *to,
 }
 
 static void TYPED(rows_max_back)(const td_pooling *p, const void *from,
-                                 const int64_t *index, void *to) {
+                                 const int32_t *index, void *to) {
     const REAL *dy = from;
     REAL *dx = to;
     memset(dx, 0, (size_t)(p->h * p->w) * sizeof *dx);

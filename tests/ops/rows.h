@@ -82,6 +82,7 @@ typedef enum op_out {
     OP_SUM,   /* i64 for integers and bool */
     OP_IS_BOOL,
     OP_IS_I64,
+    OP_IS_I32,
     OP_IS_ATTR0, /* the first DTYPE attribute */
 } op_out;
 

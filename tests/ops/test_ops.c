@@ -12,6 +12,7 @@ static td_dtype wanted_dtype(const call *k, const td_op *op, int out) {
     case OP_SUM: return is_float ? k->dtype : TD_I64;
     case OP_IS_BOOL: return TD_BOOL;
     case OP_IS_I64: return TD_I64;
+    case OP_IS_I32: return TD_I32;
     case OP_IS_ATTR0:
         for (int a = 0; a < TD_OP_MAX_ATTRS; a++)
             if (op->attr[a].kind == TD_ATTR_DTYPE)

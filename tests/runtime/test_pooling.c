@@ -39,7 +39,7 @@ typedef struct run {
     td_pooling p;
     int64_t nx, ny;
     double *x, *y, *g, *dx;
-    int64_t *index;
+    int32_t *index;
 } run;
 
 static int64_t at_x(const td_pooling *p, int64_t n, int64_t c, int64_t r, int64_t s) {
@@ -72,7 +72,7 @@ static void run_start(run *k, const td_pooling *shape, bool last, bool strange) 
     k->ny = p->images * p->channels * p->oh * p->ow;
     k->x = malloc((size_t)k->nx * 8), k->dx = malloc((size_t)k->nx * 8);
     k->y = malloc((size_t)k->ny * 8), k->g = malloc((size_t)k->ny * 8);
-    k->index = malloc((size_t)k->ny * 8);
+    k->index = malloc((size_t)k->ny * sizeof *k->index);
     for (int64_t n = 0; n < p->images; n++)
         for (int64_t c = 0; c < p->channels; c++) {
             for (int64_t r = 0; r < p->h; r++)
@@ -116,7 +116,7 @@ static void plain_max(run *k) {
                             }
                         }
                     k->y[at_y(p, n, c, i, j)] = most;
-                    k->index[at_y(p, n, c, i, j)] = where;
+                    k->index[at_y(p, n, c, i, j)] = (int32_t)where;
                 }
 }
 
@@ -195,7 +195,7 @@ static void check(const td_pooling *shape, bool last, td_dtype t, bool strange) 
     const td_pooling *p = &k.p;
     void *x = as(t, k.x, k.nx), *g = as(t, k.g, k.ny), *y = malloc((size_t)k.ny * 8),
          *dx = malloc((size_t)k.nx * 8);
-    int64_t *index = malloc((size_t)k.ny * 8);
+    int32_t *index = malloc((size_t)k.ny * sizeof *index);
     for (int64_t i = 0; i < k.nx; i++)
         k.x[i] = td_load_f64(t, (char *)x + i * (int64_t)td_dtype_bytes(t));
     for (int64_t i = 0; i < k.ny; i++)
@@ -203,7 +203,7 @@ static void check(const td_pooling *shape, bool last, td_dtype t, bool strange) 
     plain_max(&k);
     td_max_pool(p, t, x, y, index);
     same(&k, t, "maximum", y, k.y, k.ny);
-    assert_memory_equal(index, k.index, (size_t)k.ny * 8);
+    assert_memory_equal(index, k.index, (size_t)k.ny * sizeof *index);
     plain_max_back(&k, t);
     memset(dx, 0x7f, (size_t)k.nx * 8);
     td_max_pool_back(p, t, g, index, dx);
@@ -249,11 +249,11 @@ static void test_any_index(void **state) {
                             .oh = 2,
                             .ow = 2};
             float g[12], dx[48], want[48] = {0};
-            int64_t index[12];
+            int32_t index[12];
             for (int64_t i = 0; i < 12; i++) {
                 int64_t c = last ? i % 3 : i / 4, at = far ? 15 - i % 5 : 3;
                 g[i] = (float)(i + 1);
-                index[i] = 1 + at;
+                index[i] = (int32_t)(1 + at);
                 want[last ? at * 3 + c : c * 16 + at] += g[i];
             }
             td_max_pool_back(&p, TD_F32, g, index, dx);

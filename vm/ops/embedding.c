@@ -1,6 +1,7 @@
 /* Looking up by labels and token ids, which count from 0: embedding and its adjoint, one_hot. */
 #include <string.h>
 
+#include "runtime/dense.h"
 #include "vm/grad.h"
 #include "vm/ops/position.h"
 
@@ -56,18 +57,19 @@ static int embedding_check(td_tensor *const *in, int nin, const td_attrs *a,
 static int embedding_kernel(td_tensor *const *in, int nin, const td_attrs *a,
                             td_tensor *const *out, td_err *err) {
     (void)nin, (void)a;
-    td_tensor *weight = td_tensor_contiguous(in[0], err),
-              *ids = td_labels_plain(in[1], err);
-    int rc = weight && ids ? 0 : TD_E_MEMORY;
+    td_dense weight;
+    td_tensor *ids = td_labels_plain(in[1], err);
+    int rc = td_dense_take(&weight, in[0], TD_ORDER_ROWS, err);
+    if (ids == NULL) rc = TD_E_MEMORY;
     if (rc == 0) {
-        size_t row = (size_t)weight->shape.dim[1] * td_dtype_bytes(weight->dtype);
+        size_t row = (size_t)in[0]->shape.dim[1] * td_dtype_bytes(in[0]->dtype);
         const int64_t *id = td_tensor_data(ids);
-        const char *from = td_tensor_data(weight);
+        const char *from = weight.data;
         char *to = td_tensor_data(out[0]);
         for (int64_t i = td_tensor_numel(ids); i > 0; i--, id++, to += row)
             memcpy(to, from + (size_t)*id * row, row);
     }
-    td_tensor_unref(&weight);
+    td_dense_give(&weight);
     td_tensor_unref(&ids);
     return rc;
 }
@@ -149,7 +151,7 @@ static int adjoint_check(td_tensor *const *in, int nin, const td_attrs *a, td_er
 /* Integers are added unsigned: they wrap. */
 #define ADD_ROWS(type)                                                                   \
     for (int64_t i = 0; i < count; i++) {                                                \
-        const type *from = (const type *)td_tensor_data(g) + i * width;                  \
+        const type *from = (const type *)g.data + i * width;                             \
         type *to = (type *)td_tensor_data(y) + id[i] * width;                            \
         for (int64_t j = 0; j < width; j++) to[j] = (type)(to[j] + from[j]);             \
     }
@@ -157,8 +159,10 @@ static int adjoint_check(td_tensor *const *in, int nin, const td_attrs *a, td_er
 static int adjoint_kernel(td_tensor *const *in, int nin, const td_attrs *a,
                           td_tensor *const *out, td_err *err) {
     (void)nin, (void)a;
-    td_tensor *g = td_tensor_contiguous(in[0], err), *ids = td_labels_plain(in[1], err);
-    int rc = g && ids ? 0 : TD_E_MEMORY;
+    td_dense g;
+    td_tensor *ids = td_labels_plain(in[1], err);
+    int rc = td_dense_take(&g, in[0], TD_ORDER_ROWS, err);
+    if (ids == NULL) rc = TD_E_MEMORY;
     if (rc == 0) {
         td_tensor *y = out[0];
         int64_t count = td_tensor_numel(ids), width = y->shape.dim[1];
@@ -173,7 +177,7 @@ static int adjoint_kernel(td_tensor *const *in, int nin, const td_attrs *a,
         default: ADD_ROWS(uint8_t)
         }
     }
-    td_tensor_unref(&g);
+    td_dense_give(&g);
     td_tensor_unref(&ids);
     return rc;
 }

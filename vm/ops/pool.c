@@ -105,8 +105,13 @@ static int max_shape(const td_meta *in, int nin, td_attrs *a, td_meta *out, td_e
     td_pooling p;
     int rc = pool_sizes("max_pool2d", &in[0].shape, &a->v[0], &p, &out[0].shape, err);
     out[0].dtype = in[0].dtype;
-    out[1].dtype = TD_I64;
+    out[1].dtype = TD_I32;
     out[1].shape = out[0].shape;
+    if (rc == 0 && in[0].shape.dim[2] > INT32_MAX / (in[0].shape.dim[3] + 1))
+        return td_fail(err, TD_E_LIMIT, "max_pool2d",
+                       "a plane of %lldx%lld has more than %d positions",
+                       (long long)in[0].shape.dim[2], (long long)in[0].shape.dim[3],
+                       INT32_MAX);
     return rc;
 }
 
@@ -135,7 +140,7 @@ static int max_grad(td_grad *g) {
 TD_OP(max_pool2d) = {
     .name = "max_pool2d",
     .doc = "The largest element of each window of an image, and its position in the "
-           "plane.\n\n"
+           "plane, i32.\n\n"
            "  x        images [N, C, H, W]\n"
            "  kernel   size of the window, one number or {vertical, horizontal}\n"
            "  stride   steps between windows (default: the kernel, so that they do not "
@@ -165,8 +170,8 @@ static int max_grad_shape(const td_meta *in, int nin, td_attrs *a, td_meta *out,
     out->shape = td_attr_sizes(a, 0);
     int rc = td_shape_bytes(&out->shape, in[0].dtype, &bytes, err);
     if (rc) return rc;
-    if (in[1].dtype != TD_I64)
-        return td_fail(err, TD_E_DTYPE, call, "indices are i64, got %s",
+    if (in[1].dtype != TD_I32)
+        return td_fail(err, TD_E_DTYPE, call, "indices are i32, got %s",
                        td_dtype_name(in[1].dtype));
     const td_shape *g = &in[0].shape, *x = &out->shape;
     if (x->ndim != 4 || g->ndim != 4 || g->dim[0] != x->dim[0] || g->dim[1] != x->dim[1])
