@@ -198,66 +198,27 @@ int td_conv_by_winograd(const td_conv *v, td_dtype t, const void *x, const void 
 
 /* ---- filters ---- */
 
-/* Points as G gives them from three numbers of a filter: g0, g1, g2 to 6 numbers. */
-static void filter_line(const double g[3], double to[6]) {
-    const double half = 0.70710678118654752440, two = 1.41421356237309504880;
-    to[0] = g[0];
-    to[1] = -(g[0] + half * g[1] + g[2] / 2) / 1.5;
-    to[2] = -(g[0] - half * g[1] + g[2] / 2) / 1.5;
-    to[3] = (g[0] + two * g[1] + 2 * g[2]) / 6;
-    to[4] = (g[0] - two * g[1] + 2 * g[2]) / 6;
-    to[5] = g[2];
-}
+typedef struct filtering {
+    const winograd *f;
+    const char *weight;
+    char *filters;
+    bool turn;
+} filtering;
 
-/* Its adjoint. */
-static void filter_line_back(const double s[6], double to[3]) {
-    const double half = 0.70710678118654752440, two = 1.41421356237309504880;
-    double a = (s[1] + s[2]) / -1.5, b = (s[3] + s[4]) / 6;
-    to[0] = s[0] + a + b;
-    to[1] = half * (s[1] - s[2]) / -1.5 + two * (s[3] - s[4]) / 6;
-    to[2] = a / 2 + 2 * b + s[5];
-}
-
-static void filter_points(const double g[9], double to[POINTS]) {
-    double half[IN][3], line[3], turned[IN];
-    for (int x = 0; x < 3; x++) {
-        for (int y = 0; y < 3; y++) line[y] = g[3 * y + x];
-        filter_line(line, turned);
-        for (int y = 0; y < IN; y++) half[y][x] = turned[y];
-    }
-    for (int y = 0; y < IN; y++) filter_line(half[y], to + IN * y);
-}
-
-static void filter_points_back(const double from[POINTS], double g[9]) {
-    double half[3][IN], line[IN], turned[3];
-    for (int x = 0; x < IN; x++) {
-        for (int y = 0; y < IN; y++) line[y] = from[IN * y + x];
-        filter_line_back(line, turned);
-        for (int y = 0; y < 3; y++) half[y][x] = turned[y];
-    }
-    for (int y = 0; y < 3; y++) filter_line_back(half[y], g + 3 * y);
+/* All filters of one channel. v is the convolution that is to run: turned, OIHW is its [c][o]. */
+static void transform_filters(void *ctx, int64_t c) {
+    const filtering *w = ctx;
+    const winograd *f = w->f;
+    int64_t of_c = w->turn ? f->v->o : 1, of_o = w->turn ? 1 : f->v->c;
+    f->loops->filters(w->weight + 9 * c * of_c * f->each, 9 * of_o, w->turn, f->v->o,
+                      w->filters + c * f->v->o * f->each, f->v->c * f->v->o);
 }
 
 void td_conv_winograd_filters(const td_conv *v, td_dtype t, bool turn, const void *weight,
                               void *filters) {
-    /* v is the convolution that is to run: turned, OIHW is its [c][o]. */
-    int64_t of_c = turn ? v->o : 1, of_o = turn ? 1 : v->c;
-    double g[9], to[POINTS];
-    for (int64_t c = 0; c < v->c; c++)
-        for (int64_t o = 0; o < v->o; o++) {
-            int64_t at = 9 * (o * of_o + c * of_c), to_at = c * v->o + o;
-            for (int i = 0; i < 9; i++) {
-                int64_t tap = at + (turn ? 8 - i : i);
-                g[i] = t == TD_F32 ? (double)((const float *)weight)[tap]
-                                   : ((const double *)weight)[tap];
-            }
-            filter_points(g, to);
-            for (int i = 0; i < POINTS; i++, to_at += v->c * v->o)
-                if (t == TD_F32)
-                    ((float *)filters)[to_at] = (float)to[i];
-                else
-                    ((double *)filters)[to_at] = to[i];
-        }
+    winograd f = winograd_of(v, t);
+    filtering w = {&f, weight, filters, turn};
+    td_pool_run(transform_filters, &w, v->c);
 }
 
 int td_conv_winograd_bytes(const td_conv *v, td_dtype t, size_t *bytes, td_err *err) {
@@ -277,6 +238,7 @@ enum { PART = 8 }; /* tiles that a thread transforms at a time */
 typedef struct weighing {
     winograd f;
     char *x, *y, *sum; /* transforms, and the sums of their products: [point][c][o] */
+    char *dweight;
     int64_t first, count;
 } weighing;
 
@@ -313,29 +275,17 @@ static void add_point(void *ctx, int64_t i) {
     if (td_product_run(&p, &err)) td_conv_failed(&f->failure, &err);
 }
 
-static void weights_from_sums(const weighing *w, void *dweight) {
+/* The gradients of one channel's filters. */
+static void weights_of_channel(void *ctx, int64_t c) {
+    const weighing *w = ctx;
     const td_conv *v = w->f.v;
-    double from[POINTS], g[9];
-    for (int64_t o = 0; o < v->o; o++)
-        for (int64_t c = 0; c < v->c; c++) {
-            for (int64_t i = 0; i < POINTS; i++) {
-                int64_t at = (i * v->c + c) * v->o + o;
-                from[i] = w->f.t == TD_F32
-                              ? (double)((const float *)(const void *)w->sum)[at]
-                              : ((const double *)(const void *)w->sum)[at];
-            }
-            filter_points_back(from, g);
-            for (int64_t i = 0, at = 9 * (o * v->c + c); i < 9; i++, at++)
-                if (w->f.t == TD_F32)
-                    ((float *)dweight)[at] = (float)g[i];
-                else
-                    ((double *)dweight)[at] = g[i];
-        }
+    w->f.loops->filters_back(w->sum + c * v->o * w->f.each, v->c * v->o, v->o,
+                             w->dweight + 9 * c * w->f.each, 9 * v->c);
 }
 
 int td_conv_weight_by_winograd(const td_conv *v, td_dtype t, const void *dy,
                                const void *x, void *dweight, td_err *err) {
-    weighing w = {.f = winograd_of(v, t)};
+    weighing w = {.f = winograd_of(v, t), .dweight = dweight};
     winograd *f = &w.f;
     f->x = x, f->y = (char *)dy; /* read only */
     size_t sums, all;
@@ -353,7 +303,7 @@ int td_conv_weight_by_winograd(const td_conv *v, td_dtype t, const void *dy,
             td_pool_run(transform_part, &w, (w.count + PART - 1) / PART);
             td_pool_run(add_point, &w, POINTS);
         }
-        weights_from_sums(&w, dweight);
+        td_pool_run(weights_of_channel, &w, v->c);
     }
     td_scratch_give(w.sum);
     td_scratch_give(f->nothing);

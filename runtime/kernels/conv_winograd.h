@@ -24,6 +24,13 @@ typedef struct td_winograd_loops {
     /* to = A y A' of 4x4 pixels y: what `result` is the adjoint of */
     void (*gradient)(const void *const pixel[16], int64_t channels, void *to,
                      int64_t plane);
+    /* G g G' of count filters g, 9 numbers each, `between` elements apart; turn: from the last to the
+     * first. count is a multiple of 16. Computed in double. */
+    void (*filters)(const void *weight, int64_t between, bool turn, int64_t count,
+                    void *to, int64_t plane);
+    /* The adjoint: 9 numbers for each of count filters, `between` elements apart. */
+    void (*filters_back)(const void *from, int64_t plane, int64_t count, void *weight,
+                         int64_t between);
 } td_winograd_loops;
 
 typedef struct td_winograd_level {

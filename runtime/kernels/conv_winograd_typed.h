@@ -105,6 +105,34 @@ static void NAME(gradient)(const void *const pixel[16], int64_t channels, void *
     }
 }
 
+static void NAME(filters)(const void *weight, int64_t between, bool turn, int64_t count,
+                          void *to, int64_t plane) {
+    const REAL *from = weight;
+    for (int64_t first = 0; first < count; first += FILTERS) {
+        lanes g[9], points[36];
+        for (int l = 0; l < FILTERS; l++, from += between)
+            for (int i = 0; i < 9; i++) g[i][l] = (double)from[turn ? 8 - i : i];
+        filter_points((const lanes *)g, points);
+        REAL *at = (REAL *)to + first;
+        for (int i = 0; i < 36; i++, at += plane)
+            TD_VECTOR for (int l = 0; l < FILTERS; l++) at[l] = (REAL)points[i][l];
+    }
+}
+
+static void NAME(filters_back)(const void *from, int64_t plane, int64_t count,
+                               void *weight, int64_t between) {
+    REAL *to = weight;
+    for (int64_t first = 0; first < count; first += FILTERS) {
+        lanes g[9], points[36];
+        const REAL *at = (const REAL *)from + first;
+        for (int i = 0; i < 36; i++, at += plane)
+            TD_VECTOR for (int l = 0; l < FILTERS; l++) points[i][l] = (double)at[l];
+        filter_points_back((const lanes *)points, g);
+        for (int l = 0; l < FILTERS; l++, to += between)
+            for (int i = 0; i < 9; i++) to[i] = (REAL)g[i][l];
+    }
+}
+
 #undef NAME_
 #undef NAME__
 #undef NAME

@@ -31,6 +31,14 @@ static void search_run(int64_t n, char *const *ptr, const int64_t *stride,
         for (int64_t i = 0; i < n; i++) bad |= (uint64_t)v[i] - (uint64_t)s->least > span;
         if (!bad) return; /* the loop below finds which */
     }
+    if (s->dtype == TD_I32 && stride[0] == sizeof(int32_t) && !s->zero_is_bad) {
+        const int32_t *v = (const int32_t *)(const void *)ptr[0];
+        const int64_t least = s->least < INT32_MIN ? INT32_MIN : s->least,
+                      most = s->most > INT32_MAX ? INT32_MAX : s->most;
+        uint32_t span = (uint32_t)(most - least), bad = most < least;
+        for (int64_t i = 0; i < n; i++) bad |= (uint32_t)v[i] - (uint32_t)least > span;
+        if (!bad) return;
+    }
     for (int64_t i = 0; i < n && !s->found; i++) {
         int64_t v = td_load_i64(s->dtype, ptr[0] + i * stride[0]);
         if (v >= s->least && v <= s->most && !(v == 0 && s->zero_is_bad)) continue;
