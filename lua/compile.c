@@ -1,6 +1,7 @@
 /* tide.compile's objects: a function and the programs that its traces gave. A call finds the program for
  * its arguments, or traces the function once more, and runs it. lua/compile.lua keeps what the library
  * tells while it is traced: guards, and what happens before each run. */
+#include <limits.h>
 #include <string.h>
 
 #include "lua/compile.h"
@@ -326,6 +327,12 @@ static int run(lua_State *L, compiled *c, entry *e, const tdl_args *args, int la
     return e->results;
 }
 
+/* A function may take tensors out of the tables that it was given, while the run still needs them. */
+static void hold(lua_State *L, const tdl_args *args) { /* [-0, +n, e] */
+    luaL_checkstack(L, args->count + 8, "compile");
+    for (int i = 0; i < args->count; i++) *tdl_push_slot(L) = td_val_ref(args->tensor[i]);
+}
+
 static int compiled_call(lua_State *L) { /* [-n, +?, e] */
     compiled *c = lua_touserdata(L, 1);
     const int last = lua_gettop(L);
@@ -342,7 +349,10 @@ static int compiled_call(lua_State *L) { /* [-n, +?, e] */
     lua_getiuservalue(L, 1, 2);
     const int tables = last + 1;
     entry *e = find(L, c, &args, tables);
-    if (e == NULL) e = trace(L, c, &args, last, tables);
+    if (e == NULL) {
+        hold(L, &args);
+        e = trace(L, c, &args, last, tables);
+    }
     return run(L, c, e, &args, last, tables);
 }
 
@@ -363,7 +373,8 @@ static int core_compiled(lua_State *L) { /* [-4, +1, m] */
     size_t size;
     const char *name = luaL_checklstring(L, 2, &size);
     compiled *c = lua_newuserdatauv(L, sizeof *c, 2);
-    *c = (compiled){.limit = (int)luaL_checkinteger(L, 3),
+    lua_Integer limit = luaL_checkinteger(L, 3);
+    *c = (compiled){.limit = limit < INT_MAX ? (int)limit : INT_MAX,
                     .keep_grads = lua_toboolean(L, 4)};
     if (size >= sizeof c->name) size = sizeof c->name - 1;
     memcpy(c->name, name, size);

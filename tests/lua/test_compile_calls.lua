@@ -305,3 +305,22 @@ raises(function() tide.compile(print, {cache = 0}) end, "compile: cache is an in
 raises(function() tide.compile(print, {name = 3}) end, "compile: name is a string, got 3")
 same(tostring(tide.compile(function() end)):match("[^/]*$"), ("test_compile_calls.lua:%d': 0 programs, 0 calls")
   :format(debug.getinfo(1, "l").currentline - 1))
+
+-- An argument that is gone from its table when the trace ends: its first run still has it.
+do
+  local t = {x = tide.ones(300)}
+  local f = tide.compile(function(a)
+    t.x = nil
+    collectgarbage()
+    return a.x * 2
+  end)
+  same(f(t):sum(), 600)
+end
+
+-- More programs than a C integer counts.
+do
+  local f = tide.compile(function(x) return x * 2 end, {cache = 1 << 32})
+  same(f(tide.ones(2)), {2, 2})
+  same(f(tide.ones(3)), {2, 2, 2})
+  same(info(f).programs, 2)
+end
