@@ -58,6 +58,18 @@ TD_POW_INLINE td_pair td_log_pair(double x) {
     return td_pair_sum(whole.high, whole.low + (r.low + k * TD_LN2_LOW));
 }
 
+/* x^y by squaring, for whole y from 0 to 63. */
+TD_POW_INLINE double td_pow_whole(double x, double y) {
+    double p = 1;
+    for (int bit = 0; bit < 6; bit++) {
+        double half = floor(y * 0.5);
+        p *= half * 2 == y ? 1 : x;
+        x *= x;
+        y = half;
+    }
+    return p;
+}
+
 /* What x^y is for |x|^y = p: signs of odd powers, and the cases that have a value of their own. One choice
  * after another, none inside another, so that loops vectorise. */
 TD_POW_INLINE double td_pow_signed(double x, double y, double p) {
@@ -77,6 +89,15 @@ TD_POW_INLINE double td_pow_signed(double x, double y, double p) {
     below = a == inf ? p : below;
     p = x < 0 ? below : p;
     p = y == 2 ? x * x : p; /* as loops of squares have it */
+    p = y == 1 ? x : p;
+    p = y == -1 ? 1 / x : p;
+    /* whole numbers whose power is exact */
+    double exact = td_pow_whole(x, whole >= 0 && whole < 64 ? whole : 0);
+    exact = (floor(a) == a) & (whole == y) & (whole > 0) & (whole < 64) &
+                    (fabs(exact) <= 0x1p53)
+                ? exact
+                : p;
+    p = exact;
     p = x != x ? x : p;
     p = y != y ? y : p;
     p = x == 1 ? 1 : p;

@@ -5,12 +5,23 @@
 /* NaN beats everything, other NaNs too: of several, the last one is taken, as in PyTorch. */
 static inline bool TYPED(beats)(REAL v, REAL most) { return (v > most) | (v != v); }
 
-/* A window of kh x kw that lies inside; both are known where this is inlined. `first` is the position of x.
- * Places inside the window are kept in integers as wide as the elements. */
+/* Channels are taken LANES at a time, then SOME, then one by one; the last LANES or SOME may take some for the
+ * second time, which changes nothing: a choice between two numbers is only free of branches where the compiler
+ * knows how many there are. */
+#ifndef TD_POOLING_LANES
+#define TD_POOLING_LANES
+enum { LANES = 16, SOME = 4 };
+#endif
+
+/* Where the next `n` of channels begin: not behind the last that many. */
+#define NEXT(c, n) ((c) + (n) <= channels ? (c) : channels - (n))
+
+/* So many channels of a window of kh x kw that lies inside; all three are known where this is inlined. `first`
+ * is the position of x. Places inside the window are kept in integers as wide as the elements. */
 static inline __attribute__((always_inline)) void
-TYPED(max_window)(const REAL *x, int64_t channels, int64_t width, int64_t first,
-                  const int kh, const int kw, REAL *y, int32_t *index) {
-    TD_VECTOR for (int64_t c = 0; c < channels; c++) {
+TYPED(max_lanes)(const REAL *x, int64_t channels, int64_t width, int64_t first,
+                 const int n, const int kh, const int kw, REAL *y, int32_t *index) {
+    TD_VECTOR for (int c = 0; c < n; c++) {
         REAL most = x[c];
         WORD at = 0;
         for (int r = 0; r < kh; r++)
@@ -24,6 +35,22 @@ TYPED(max_window)(const REAL *x, int64_t channels, int64_t width, int64_t first,
         y[c] = most;
         index[c] = (int32_t)first + (int32_t)at;
     }
+}
+
+static inline __attribute__((always_inline)) void
+TYPED(max_window)(const REAL *x, int64_t channels, int64_t width, int64_t first,
+                  const int kh, const int kw, REAL *y, int32_t *index) {
+    int64_t c = 0;
+    for (; channels >= LANES && c < channels; c += LANES) {
+        c = NEXT(c, LANES);
+        TYPED(max_lanes)(x + c, channels, width, first, LANES, kh, kw, y + c, index + c);
+    }
+    for (; channels >= SOME && c < channels; c += SOME) {
+        c = NEXT(c, SOME);
+        TYPED(max_lanes)(x + c, channels, width, first, SOME, kh, kw, y + c, index + c);
+    }
+    for (; c < channels; c++)
+        TYPED(max_lanes)(x + c, channels, width, first, 1, kh, kw, y + c, index + c);
 }
 
 /* Any window, element by element of it. */
@@ -71,21 +98,43 @@ static void TYPED(channels_max)(const td_pooling *p, const void *from, void *to,
     }
 }
 
-/* Puts each gradient into its place of a window of 2 x 2 and zeros into the others. Returns whether every
- * place was one of the four. A sum that begins at 0 has no negative zero. */
-static bool TYPED(spread_2x2)(int64_t channels, int64_t width, int64_t first,
-                              const REAL *dy, const int32_t *index, REAL *dx) {
+/* Puts each of n gradients into its place of a window of 2 x 2 and zeros into the others. Returns how many
+ * places were none of the four. A sum that begins at 0 has no negative zero. */
+static inline __attribute__((always_inline)) int
+TYPED(spread_lanes)(int64_t channels, int64_t width, int64_t first, const int n,
+                    const REAL *dy, const int32_t *index, REAL *dx) {
     REAL *below = dx + width * channels;
     WORD strays = 0, down = (WORD)width;
-    TD_VECTOR for (int64_t c = 0; c < channels; c++) {
+    TD_VECTOR for (int c = 0; c < n; c++) {
         REAL g = dy[c] + 0;
         WORD at = (WORD)(index[c] - first);
         dx[c] = at == 0 ? g : 0;
         dx[channels + c] = at == 1 ? g : 0;
         below[c] = at == down ? g : 0;
         below[channels + c] = at == down + 1 ? g : 0;
-        strays |= (at != 0) & (at != 1) & (at != down) & (at != down + 1);
+        strays += (at != 0) & (at != 1) & (at != down) & (at != down + 1);
     }
+    return (int)strays;
+}
+
+/* Returns whether every place was one of the four. */
+static bool TYPED(spread_2x2)(int64_t channels, int64_t width, int64_t first,
+                              const REAL *dy, const int32_t *index, REAL *dx) {
+    int strays = 0;
+    int64_t c = 0;
+    for (; channels >= LANES && c < channels; c += LANES) {
+        c = NEXT(c, LANES);
+        strays +=
+            TYPED(spread_lanes)(channels, width, first, LANES, dy + c, index + c, dx + c);
+    }
+    for (; channels >= SOME && c < channels; c += SOME) {
+        c = NEXT(c, SOME);
+        strays +=
+            TYPED(spread_lanes)(channels, width, first, SOME, dy + c, index + c, dx + c);
+    }
+    for (; c < channels; c++)
+        strays +=
+            TYPED(spread_lanes)(channels, width, first, 1, dy + c, index + c, dx + c);
     return strays == 0;
 }
 

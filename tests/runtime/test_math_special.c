@@ -189,11 +189,26 @@ static void test_special_powers(void **state) {
         }
 }
 
+/* 3^4 is 81, not a neighbour of it. */
+static void test_whole_powers(void **state) {
+    (void)state;
+    for (int x = -30; x <= 30; x++) {
+        double want = 1;
+        for (int y = 1; y < 64; y++) {
+            want *= x;
+            if (fabs(want) > 0x1p53) break;
+            assert_true(td_pow_f64(x, y) == want);
+        }
+        assert_true(td_pow_f64(x + 0.3, 1) == x + 0.3);
+        assert_true(td_pow_f64(x + 0.3, -1) == 1 / (x + 0.3));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_grids),          cmocka_unit_test(test_near_multiples),
         cmocka_unit_test(test_special_values), cmocka_unit_test(test_pow),
-        cmocka_unit_test(test_special_powers),
+        cmocka_unit_test(test_special_powers), cmocka_unit_test(test_whole_powers),
     };
     return cmocka_run_group_tests_name("math special", tests, NULL, NULL);
 }
