@@ -216,6 +216,15 @@ Tensor.max = extreme("max", "amax", "max_dim", "maximum")
 --   values:totable()[2]                                        --> 3.0
 Tensor.min = extreme("min", "amin", "min_dim", "minimum")
 
+-- The p-th root of sums that are not negative. Its slope at 0 is taken as 0, where that of sqrt has none: what is
+-- all zeros (a new weight under a penalty) is at the least norm there is.
+local function root(s, p)
+  local function power(t) return p and t ^ (1 / p) or t:sqrt() end
+  if not s.requires_grad then return power(s) end
+  local zero = s:eq(0)
+  return power(s:masked_fill(zero, 1)):masked_fill(zero, 0)
+end
+
 --- The standard deviation, over all or some dimensions; of a sample (divided by n - 1) unless `correction` is 0.
 --
 --   x:std(dims, {keepdim = false, correction = 1})
@@ -223,7 +232,7 @@ Tensor.min = extreme("min", "amin", "min_dim", "minimum")
 --   tide.tensor{1, 2, 3}:std():item()                          --> 1.0
 function Tensor.std(x, ...)
   check("std", x)
-  return op.var(x, ...):sqrt()
+  return root(op.var(x, ...))
 end
 
 --- The p-norm over all elements or along a dimension: the p-th root of the sum of |x|^p; math.huge gives the
@@ -245,8 +254,8 @@ function Tensor.norm(x, p, dim, given)
   if p == math.huge then return size:amax(dim, options) end
   if p == -math.huge then return size:amin(dim, options) end
   if p == 1 then return size:sum(dim, options) end
-  if p == 2 then return x:square():sum(dim, options):sqrt() end
-  return (size ^ p):sum(dim, options) ^ (1 / p)
+  if p == 2 then return root(x:square():sum(dim, options)) end
+  return root((size ^ p):sum(dim, options), p)
 end
 
 -- The one element of a tensor, fetched when it lives at a worker: questions with a plain answer wait.

@@ -103,6 +103,20 @@ p.grad = nil
 p:std():backward()
 near(p.grad, ((p:detach() - 2.5) / (3 * 1.2909944487358056)):totable(), 1e-5)
 
+-- At 0 the slope of a norm is taken as 0: a penalty on a new weight is no source of nan.
+for _, length in ipairs {
+  function(t) return t:norm() end, function(t) return t:norm(3) end, function(t) return t:std() end,
+} do
+  local none = tide.zeros(3):requires_grad_()
+  local value = length(none)
+  eq(value:item(), 0)
+  value:backward()
+  eq(none.grad, {0, 0, 0})
+end
+local rows = tide.tensor {{3, 4}, {0, 0}}:requires_grad_()
+rows:norm(2, 2):sum():backward()
+near(rows.grad, {{0.6, 0.8}, {0, 0}}, 1e-6)
+
 -- ---- gradcheck ----
 
 local q = tide.tensor({{0.5, 1.5}, {2, 0.1}}, {dtype = "f64"})
