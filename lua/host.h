@@ -12,8 +12,9 @@ typedef struct tdl_host {
     uint64_t seen_bytes, seen_live_bytes, seen_away_bytes, seen_away_objects;
     uint64_t handles; /* tensor userdata made since */
     /* When a run over what is young is due: bytes ever made, handles since the last full run. */
-    uint64_t young_bytes, young_handles;
-    uint64_t module_edits; /* fields of modules that were set: compiled functions look again */
+    uint64_t young_bytes, young_handles, young_least;
+    uint64_t
+        module_edits; /* fields of modules that were set: compiled functions look again */
 } tdl_host;
 
 static inline tdl_host *tdl_host_of(lua_State *L) {

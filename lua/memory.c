@@ -15,6 +15,10 @@
 /* A run over the young ones at the latest for so many handles and bytes. */
 #define YOUNG_HANDLES 64
 #define YOUNG_BYTES (MIB / 4)
+/* But not for fewer handles, unless they hold very much: a run after each operation on large tensors
+ * would find every value of the step alive twice, and keep it until the next full run. */
+#define YOUNG_LEAST 12
+#define YOUNG_MOST (32 * MIB)
 
 static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
 
@@ -51,6 +55,14 @@ static void set_young(lua_State *L, tdl_host *h) {
     uint64_t heap = heap_bytes(L);
     h->young_bytes = td_data_total_bytes() + larger(YOUNG_BYTES, heap / 2);
     h->young_handles = h->handles + larger(YOUNG_HANDLES, heap / 8192);
+    h->young_least = h->handles + YOUNG_LEAST;
+}
+
+static bool is_young_due(const tdl_host *h) {
+    if (h->handles >= h->young_handles) return true;
+    uint64_t bytes = td_data_total_bytes();
+    if (bytes < h->young_bytes) return false;
+    return h->handles >= h->young_least || bytes - h->young_bytes >= YOUNG_MOST;
 }
 
 static void run_full(lua_State *L, tdl_host *h) {
@@ -68,8 +80,7 @@ void tdl_collect(lua_State *L, bool idle) { /* [-0, +0, m] */
     tdl_host *h = tdl_host_of(L);
     if (is_full_due(L, h, idle)) {
         run_full(L, h);
-    } else if (h->handles >= h->young_handles ||
-               td_data_total_bytes() >= h->young_bytes) {
+    } else if (is_young_due(h)) {
         lua_gc(L, LUA_GCSTEP, 0);
         set_young(L, h);
     }

@@ -31,6 +31,16 @@ end
 peak = select(2, core.data_bytes())
 assert(peak < 150e6, ("at most 150 MB of tensors at a time, got %.0f"):format(peak / 1e6))
 
+-- A value that lives through a few operations on large tensors dies young all the same.
+collectgarbage()
+local wide, before = tide.ones(256, 512), core.data_bytes()
+for _ = 1, 100 do
+  local y = wide * wide
+  y = y * wide -- luacheck: ignore
+end
+local kept = core.data_bytes() - before
+assert(kept < 16e6, ("a few temporaries are kept, got %.0f MB of them"):format(kept / 1e6))
+
 -- Small tensors: their headers are bounded too.
 local small = tide.ones(10)
 for _ = 1, sanitized and 5000 or 500000 do
