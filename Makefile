@@ -68,8 +68,8 @@ SANFLAGS := -fsanitize=address -fno-omit-frame-pointer
 endif
 ifeq ($(SAN),undefined)
 SANFLAGS := -fsanitize=undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-# gcc loses track of ranges in instrumented arithmetic; the other builds judge conversions
-WARN += -Wno-conversion
+# gcc loses track of ranges and of what is filled in in instrumented code; the other builds judge both
+WARN += -Wno-conversion -Wno-maybe-uninitialized
 endif
 ifeq ($(SAN),thread)
 SANFLAGS := -fsanitize=thread -fno-omit-frame-pointer
