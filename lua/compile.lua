@@ -165,7 +165,10 @@ end
 --
 -- Random numbers are new ones at each call, the same that f would draw. A gradient that the function zeroes,
 -- computes and uses up in an optimiser's step is nil afterwards, unless keep_grads is true. Results
--- carry no gradient to the outside. With pointers as arguments f runs as it stands.
+-- carry no gradient to the outside. Without a program, f as it stands, go calls with pointers as arguments, and
+-- those where the function changes a tensor that another argument, or a tensor it takes from outside, shares
+-- memory with (a state that is passed in and assigned to as well). tostring(step) counts them, and the traces
+-- where there were more than there are programs: a plain number that is another one at each call makes as many.
 --
 -- Errors: to look at a value inside (item, if x > 0, print) is refused, since there is none.
 --
@@ -192,8 +195,11 @@ local function plural(n, word) return ("%d %s%s"):format(n, word, n == 1 and "" 
 core.compiled_meta.__index = methods
 core.compiled_meta.__tostring = function(step)
   local info = core.compiled_info(step)
-  return ("compiled '%s': %s, %s"):format(info.name, plural(info.programs, "program"),
+  local text = ("compiled '%s': %s, %s"):format(info.name, plural(info.programs, "program"),
     plural(info.calls, "call"))
+  if info.traces > info.programs then text = text .. (", %s"):format(plural(info.traces, "trace")) end
+  if info.plain > 0 then text = text .. (", %d of the calls without a program"):format(info.plain) end
+  return text
 end
 
 return compile

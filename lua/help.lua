@@ -52,6 +52,16 @@ local function print_topics()
   end
 end
 
+-- What a table such as optim holds, by its full names.
+local function names_in(word, words)
+  local names, prefix = {}, word .. "."
+  for _, name in ipairs(words) do
+    if name:sub(1, #prefix) == prefix then names[#names + 1] = name end
+  end
+  table.sort(names)
+  return names
+end
+
 local function print_word(word)
   local found = docs.of_word(word)
   for i, doc in ipairs(found) do
@@ -68,6 +78,12 @@ local function print_word(word)
   end
   if #found + #commands > 0 then return true end
   local words = docs.words()
+  local inside = names_in(word, words)
+  if #inside > 0 then
+    print(("%s: there are"):format(word))
+    print(wrap(inside, math.min(core.columns(), 100), "  "))
+    return true
+  end
   for _, command in ipairs(core.commands) do words[#words + 1] = command[1] end
   local near = core.nearest(word, words)
   print(("there is no help on '%s'%s"):format(word, near and (", did you mean '%s'?"):format(near) or
@@ -97,6 +113,9 @@ local function print_value(value)
     table.sort(names)
     print(wrap(names, math.min(core.columns(), 100), "  "))
     return true
+  end
+  for _, name in ipairs {"tide", "nn", "F", "optim"} do
+    if rawequal(value, _G[name]) then return print_word(name) end
   end
   local info = type(value) == "function" and debug.getinfo(value, "S")
   if info and info.what ~= "C" then

@@ -72,6 +72,9 @@ end
 
 -- Against probabilities of the classes instead of labels.
 local function soft_cross_entropy(logp, target, o)
+  if target:dim() == logp:dim() - 1 then
+    core.fail("dtype", "cross_entropy", "labels are i64, i32 or u8, got %s", target:dtype())
+  end
   check_pair("cross_entropy", logp, target)
   return reduce("cross_entropy", -(logp * target):sum(2), o.reduction)
 end

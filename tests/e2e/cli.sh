@@ -61,6 +61,8 @@ check "version" 0 'tide 0.*' '' "$TIDE" --version
 check "help" 0 '*tide.zeros*x:sum*nn.Linear*F.relu*optim.SGD*commands*' '' "$TIDE" help
 check "help on an op" 0 'x:relu()*' '' "$TIDE" help relu
 check "help on a class" 0 'nn.Linear*' '' "$TIDE" help nn.Linear
+check "help on a table" 0 'optim: there are*optim.SGD*optim.lr.Step*' '' "$TIDE" help optim
+check "help on a table's value" 0 'optim: there are*optim.SGD*' '' sh -c 'echo "help(optim)" | "$TIDE"'
 check "help on a command" 0 '*tide help*' '' "$TIDE" help help
 check "help on nothing known" 1 "there is no help on 'rellu', did you mean 'relu'?" '' "$TIDE" help rellu
 check "called wrongly" 2 '' 'tide: called wrongly: help*' "$TIDE" help a b

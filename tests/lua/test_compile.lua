@@ -320,4 +320,13 @@ do
   same(f(x[{{1, 2}}], x[{{2, 3}}]), {3, 4})
   same(x, {3, 4, 3})
   same(info(f).plain, 1)
+  local text = tostring(f)
+  assert(text:find(": 1 program, 2 calls, 1 of the calls without a program", 1, true), text)
+end
+
+-- A plain number that changes makes a program each time, and says so once they no longer fit.
+do
+  local f = tide.compile(function(x, n) return x * n end, {name = "f", cache = 2})
+  for n = 1, 3 do same(f(tide.ones(1), n), {n}) end
+  same(tostring(f), "compiled 'f': 2 programs, 3 calls, 3 traces")
 end

@@ -245,6 +245,8 @@ assert(nn.Dropout(0.5):eval()(ones) == ones)
 fails(function() F.mse_loss(tide.ones(64, 1), tide.ones(64)) end,
       "mse_loss: the input is 64x1, the target 64")
 fails(function() F.mse_loss(3, tide.ones(1)) end, "mse_loss: the input is 3, not a tensor")
+fails(function() F.cross_entropy(tide.ones(2, 3), tide.zeros(2)) end,
+      "cross_entropy: labels are i64, i32 or u8, got f32")
 fails(function() F.cross_entropy(tide.ones(2, 3), tide.zeros({2}, {dtype = "i64"}), {reduction = "avg"}) end,
       "cross_entropy: reduction is 'avg', not 'mean', 'sum' or 'none'")
 fails(function() F.nll_loss(tide.ones(2, 3), tide.full({2}, 3, {dtype = "i64"})) end,
