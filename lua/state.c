@@ -179,9 +179,9 @@ static int core_data_bytes(lua_State *L) { /* [-0, +4, -] */
 /* The core table, module "tide.core". [-0, +1, m] */
 static void push_core(lua_State *L) {
     static void (*const openers[])(lua_State *) = {
-        tdl_open_errors, tdl_open_options,  tdl_open_tensor,
-        tdl_open_index,  tdl_open_convert,  tdl_open_autograd,
-        tdl_open_ops,    tdl_open_terminal, tdl_open_files,    tdl_open_compile,
+        tdl_open_errors,  tdl_open_options,  tdl_open_tensor, tdl_open_index,
+        tdl_open_convert, tdl_open_autograd, tdl_open_ops,    tdl_open_terminal,
+        tdl_open_files,   tdl_open_compile,
     };
     static const luaL_Reg functions[] = {{"clock", core_clock},
                                          {"embedded", core_embedded},

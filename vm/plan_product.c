@@ -110,7 +110,8 @@ int td_step_product(const td_plan *plan, const td_step *s, td_run *run, td_err *
     const td_tensor *a = &run->tensor[op->in[0]], *b = &run->tensor[op->in[1]],
                     *c = &run->tensor[s->head];
     int nd = a->shape.ndim;
-    int64_t rows = 1; /* also where they have no elements: sums of nothing are written too */
+    int64_t rows =
+        1; /* also where they have no elements: sums of nothing are written too */
     for (int d = 0; d < nd - 1; d++) rows *= a->shape.dim[d];
     job j = {.block = s->block, .head = s->head_operand};
     j.p = (td_product){

@@ -104,7 +104,7 @@
 
 #define ALL(T, S)                                                                        \
     ELMAN(tanh_##S, T, td_tanh_##S(x), flow *(1 - y * y))                                \
-    ELMAN(relu_##S, T, x <= 0 ? 0 : x, y <= 0 ? 0 : flow)                                 \
+    ELMAN(relu_##S, T, x <= 0 ? 0 : x, y <= 0 ? 0 : flow)                                \
     GRU(T, S)                                                                            \
     LSTM(T, S)
 ALL(float, f32)
