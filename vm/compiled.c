@@ -30,7 +30,8 @@ static void mark_copies(td_compiled *c) {
         uint32_t was = td_program_root(before, before->output[k]),
                  root = td_program_root(after, after->output[k]);
         bool was_result = before->value[was].kind == TD_VALUE_RESULT;
-        bool copy = was_result && after->value[root].kind != TD_VALUE_RESULT;
+        if (after->value[root].kind == TD_VALUE_CONST) continue; /* the plan copies it */
+        bool copy = was_result && after->value[root].kind == TD_VALUE_INPUT;
         for (uint32_t j = 0; j < k && !copy; j++)
             copy = td_program_root(after, after->output[j]) == root &&
                    td_program_root(before, before->output[j]) != was;

@@ -257,6 +257,21 @@ static int make_outputs(const td_plan *plan, td_run *run, td_storage **fresh,
     return 0;
 }
 
+/* A copy of what x looks at; of a root that x repeats, the root is copied and x looks at that. */
+static td_tensor *copy_view(const td_tensor *x, const td_tensor *root, td_err *err) {
+    bool repeats = td_tensor_numel(x) > td_tensor_numel(root) &&
+                   td_tensor_is_contiguous(root) && x->dtype == root->dtype;
+    const td_tensor *from = repeats ? root : x;
+    td_tensor *own = td_tensor_new(from->dtype, &from->shape, err);
+    if (own == NULL) return NULL;
+    td_tensor_copy(own, from);
+    if (!repeats) return own;
+    td_tensor *y =
+        td_tensor_view(own, &x->shape, x->stride, x->offset - root->offset, err);
+    td_tensor_unref(&own);
+    return y;
+}
+
 static td_tensor *hand_out(const td_plan *plan, const td_run *run, td_tensor *const *in,
                            td_tensor *const *copy, uint32_t v, td_err *err) {
     uint32_t r = plan->root[v];
@@ -265,9 +280,7 @@ static td_tensor *hand_out(const td_plan *plan, const td_run *run, td_tensor *co
     if (plan->memory[r].home == TD_HOME_OUTPUT ||
         (plan->memory[r].home == TD_HOME_INPUT && copy[r] == NULL))
         return td_tensor_view(x, &x->shape, x->stride, x->offset, err);
-    td_tensor *own = td_tensor_new(x->dtype, &x->shape, err);
-    if (own) td_tensor_copy(own, x);
-    return own;
+    return copy_view(x, &run->tensor[r], err);
 }
 
 static int run_bound(td_plan *plan, td_run *run, td_tensor *const *in,

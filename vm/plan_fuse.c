@@ -12,6 +12,10 @@
 
 #define MEMBERS_MOST 24
 #define SEARCH_MOST 4096 /* groups looked at before a join is given up */
+/* Programs of tens of thousands of operations: when all searches have looked at so many values, they look at
+ * few groups each. */
+#define SEARCH_ALL 200000000
+#define SEARCH_LATE 32
 
 /* ---- uses ---- */
 
@@ -69,7 +73,8 @@ typedef struct fuser {
     td_uses uses;
     list *before; /* of each operation: those that must run first */
     group *group;
-    uint32_t *of; /* the group of each operation; TD_NO_VALUE for views */
+    uint32_t *of;    /* the group of each operation; TD_NO_VALUE for views */
+    uint64_t looked; /* at values, by all searches */
     uint32_t searches;
     list stack;
     bool failed;
@@ -135,6 +140,7 @@ static bool fuses(const td_op *op) {
  * group `other`? True also when the search is given up. */
 static bool reaches(fuser *f, uint32_t from, uint32_t other) {
     uint32_t mark = ++f->searches, visited = 0;
+    const uint32_t most = f->looked < SEARCH_ALL ? SEARCH_MOST : SEARCH_LATE;
     f->stack.count = 0;
     f->group[from].seen = mark;
     if (!push(&f->stack, from)) return true;
@@ -143,6 +149,7 @@ static bool reaches(fuser *f, uint32_t from, uint32_t other) {
         const list *members = &f->group[at].member;
         for (uint32_t m = 0; m < members->count; m++) {
             const list *before = &f->before[members->item[m]];
+            f->looked += before->count;
             for (uint32_t k = 0; k < before->count; k++) {
                 uint32_t g = f->of[before->item[k]];
                 if (g == other) {
@@ -151,7 +158,7 @@ static bool reaches(fuser *f, uint32_t from, uint32_t other) {
                 }
                 if (f->group[g].seen == mark) continue;
                 f->group[g].seen = mark;
-                if (++visited > SEARCH_MOST || !push(&f->stack, g)) return true;
+                if (++visited > most || !push(&f->stack, g)) return true;
             }
         }
     }

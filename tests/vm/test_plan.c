@@ -214,10 +214,42 @@ static void test_networks(void **state) {
     }
 }
 
+/* What a constant is repeated to is handed out as a copy, but not written out. */
+static void test_repeated_constant(void **state) {
+    (void)state;
+    td_err err = {0};
+    td_builder *b = td_builder_new(&err);
+    int64_t sizes[] = {(int64_t)1 << 36, 3};
+    td_shape three = {.ndim = 1, .dim = {3}};
+    td_tensor *t = td_tensor_new(TD_F32, &three, &err), *out[2];
+    for (int i = 0; i < 3; i++) ((float *)td_tensor_data(t))[i] = (float)i;
+    uint32_t c = td_build_const(b, t);
+    td_attrs a = {0};
+    td_attr_set_list(&a, 0, TD_ATTR_SIZES, sizes, 2);
+    td_build_output(b, td_build_op(b, td_op_find("expand"), &c, 1, &a, NULL));
+    td_build_output(b, c);
+    td_program *p = td_builder_seal(&b, &err);
+    assert_non_null(p);
+    td_plan *plan = td_plan_new(p, &err);
+    assert_non_null(plan);
+    assert_int_equal(td_plan_run(plan, NULL, 0, 0, out, &err), 0);
+    assert_int_equal(out[0]->shape.dim[0], sizes[0]);
+    assert_int_equal(out[0]->stride[0], 0);
+    assert_memory_equal(td_tensor_data(out[0]), td_tensor_data(t), 12);
+    assert_true(same_bits(out[1], t));
+    assert_ptr_not_equal(out[0]->storage, out[1]->storage);
+    td_tensor_unref(&out[0]);
+    td_tensor_unref(&out[1]);
+    td_tensor_unref(&t);
+    td_plan_unref(&plan);
+    td_program_unref(&p);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random_programs),
         cmocka_unit_test(test_networks),
+        cmocka_unit_test(test_repeated_constant),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
