@@ -319,7 +319,7 @@ end
 
 -- More programs than a C integer counts.
 do
-  local f = tide.compile(function(x) return x * 2 end, {cache = 1 << 32})
+  local f = tide.compile(function(z) return z * 2 end, {cache = 1 << 32})
   same(f(tide.ones(2)), {2, 2})
   same(f(tide.ones(3)), {2, 2, 2})
   same(info(f).programs, 2)
