@@ -15,7 +15,8 @@ enum {
     FIELDS,     /* the same for fields of modules: checked when one has been set */
     BEFORE,     /* kind, a, b: what is done before each run */
     VALUES,     /* plain values among the results */
-    KEPT        /* objects among the arguments: their addresses stand in the key */
+    KEPT,       /* objects among the arguments: their addresses stand in the key */
+    DROPPED     /* the entry, when it was dropped during a run */
 };
 
 /* A program and what it holds for. */
@@ -27,6 +28,7 @@ typedef struct entry {
     size_t key_size;
     tdl_piece *piece;
     int results, outputs;
+    int runs; /* under way; not taken back when a hook of one raises */
     double *scalar;
     uint64_t edits; /* of modules, when its fields were found unchanged */
 } entry;
@@ -107,15 +109,39 @@ static entry *find(lua_State *L, compiled *c, const tdl_args *args,
     return NULL;
 }
 
+static int dropped_gc(lua_State *L) { /* [-0, +0, -] */
+    entry **e = lua_touserdata(L, 1);
+    if (*e) entry_free(*e);
+    *e = NULL;
+    return 0;
+}
+
+/* A run has the lists on its stack: the entry goes with them. [-0, +0, m] */
+static void leave_to_lists(lua_State *L, entry *e, int tables) {
+    lua_rawgeti(L, tables, e->id);
+    entry **left = lua_newuserdatauv(L, sizeof *left, 0);
+    *left = NULL;
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, dropped_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, -2);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, -3, DROPPED);
+    *left = e;
+    lua_pop(L, 2);
+}
+
+/* Finalizers may call the function while one of its programs is about to run. */
 static void drop_last(lua_State *L, compiled *c, int tables) { /* [-0, +0, m] */
     entry **at = &c->first;
     while ((*at)->next) at = &(*at)->next;
     entry *e = *at;
     *at = NULL;
     c->count--;
+    if (e->runs) leave_to_lists(L, e, tables);
     lua_pushnil(L);
     lua_rawseti(L, tables, e->id);
-    entry_free(e);
+    if (!e->runs) entry_free(e);
 }
 
 /* ---- tracing ---- */
@@ -297,24 +323,36 @@ static int run(lua_State *L, compiled *c, entry *e, const tdl_args *args, int la
     td_val *out[TDL_TENSORS_MAX];
     lua_rawgeti(L, tables, e->id);
     const int lists = lua_gettop(L);
+    e->runs++;
     luaL_checkstack(L, e->outputs + e->results + 16, "compile");
     for (int k = 0; k < e->outputs; k++) tdl_push_slot(L);
     before_run(L, e, lists, 1);
     switch (td_compiled_bind(e->program, args->tensor, e->scalar, &err)) {
     case TD_COMPILED_OVERLAPS:
         before_run(L, e, lists, -1);
+        e->runs--;
         c->plain++;
         return call_plain(L, last);
-    case TD_COMPILED_FAILED: before_run(L, e, lists, -1); return tdl_raise(L, &err);
+    case TD_COMPILED_FAILED:
+        before_run(L, e, lists, -1);
+        e->runs--;
+        return tdl_raise(L, &err);
     case TD_COMPILED_READY: break;
     }
+    int rc = 0;
     uint32_t draws = td_compiled_draws(e->program);
-    if (draws) take_streams(L, draws, &seed, &stream);
+    if (draws) { /* again: a finalizer may have bound it to its own */
+        take_streams(L, draws, &seed, &stream);
+        if (td_compiled_bind(e->program, args->tensor, e->scalar, &err) ==
+            TD_COMPILED_FAILED)
+            rc = err.code;
+    }
     lua_State *before = tdl_enter(L);
-    int rc = td_compiled_run(e->program, args->tensor, seed, stream, out, &err);
+    if (rc == 0) rc = td_compiled_run(e->program, args->tensor, seed, stream, out, &err);
     tdl_leave(before);
     if (rc) {
         before_run(L, e, lists, -1);
+        e->runs--;
         return tdl_raise(L, &err);
     }
     for (int k = 0; k < e->outputs; k++)
@@ -324,6 +362,7 @@ static int run(lua_State *L, compiled *c, entry *e, const tdl_args *args, int la
     for (int i = 0, at = 0; i < e->results; i++)
         tdl_results_push(L, e->piece, &at, values, lists + 1, args->tensor);
     tdl_collect(L, false);
+    e->runs--;
     return e->results;
 }
 

@@ -324,3 +324,25 @@ do
   same(f(tide.ones(3)), {2, 2, 2})
   same(info(f).programs, 2)
 end
+
+-- Finalizers that call the function, and push out the program that is about to run.
+do
+  local f = tide.compile(function(v) return v * 2 + tide.rand(1) * 0 end, {cache = 1})
+  local calls, armed = 0, true
+  local function arm()
+    setmetatable({}, {__gc = function()
+      if not armed then return end
+      calls = calls + 1
+      f(tide.ones(4 + calls % 50))
+      arm()
+    end})
+  end
+  arm()
+  for i = 1, 3000 do
+    local n = i % 3 + 1
+    same(f(tide.full({n}, i)):sum(), 2 * n * i)
+    if i % 100 == 0 then collectgarbage("step") end
+  end
+  armed = false
+  assert(calls > 0)
+end
