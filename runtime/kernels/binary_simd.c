@@ -72,6 +72,9 @@ static inline float mod_f32(float a, float b) {
     BINARY(mul_##S, T, T, a *b)                                                          \
     BINARY(div_##S, T, T, a / b)                                                         \
     BINARY(pow_loop_##S, T, T, td_pow_##S(a, b))                                         \
+    BINARY(cube_##S, T, T, ((void)b, (double)a * (double)a * (double)a))                 \
+    BINARY(inverse_##S, T, T, ((void)b, 1 / (double)a))                                  \
+    BINARY(root_##S, T, T, ((void)b, td_pow_root((double)a)))                            \
     BINARY(maximum_##S, T, T, MAXIMUM(a, b))                                             \
     BINARY(minimum_##S, T, T, MINIMUM(a, b))                                             \
     BINARY(remainder_##S, T, T, mod_##S(a, b))                                           \
@@ -79,14 +82,34 @@ static inline float mod_f32(float a, float b) {
 FLOATS(double, f64, floor)
 FLOATS(float, f32, floorf)
 
-/* The square is common enough to have a loop without a choice inside. */
+/* One exponent for all is common, and so are some exponents: they have loops without a choice inside, of the
+ * same bits. Any other is written out, since a loop that knows it to be one is taken apart by its choices and
+ * not vectorised. */
+#define POW_RUN 64
 #define POW(T, S)                                                                        \
     static void pow_##S##_any(int64_t n, char *const *ptr, const int64_t *stride,        \
                               const void *ctx) {                                         \
-        if (n > 0 && stride[2] == 0 && *(const T *)ptr[2] == 2) {                        \
+        const T e = n > 0 && stride[2] == 0 ? *(const T *)ptr[2] : (T)NAN;               \
+        if (e == 2) {                                                                    \
             char *const square[3] = {ptr[0], ptr[1], ptr[1]};                            \
             const int64_t step[3] = {stride[0], stride[1], stride[1]};                   \
             mul_##S(n, square, step, ctx);                                               \
+        } else if (e == 3) {                                                             \
+            cube_##S(n, ptr, stride, ctx);                                               \
+        } else if (e == -1) {                                                            \
+            inverse_##S(n, ptr, stride, ctx);                                            \
+        } else if (e == (T)0.5) {                                                        \
+            root_##S(n, ptr, stride, ctx);                                               \
+        } else if (n >= POW_RUN && e == e) {                                             \
+            T same[POW_RUN];                                                             \
+            for (int i = 0; i < POW_RUN; i++) same[i] = e;                               \
+            char *part[3] = {ptr[0], ptr[1], (char *)same};                              \
+            const int64_t step[3] = {stride[0], stride[1], sizeof(T)};                   \
+            for (int64_t left = n; left > 0; left -= POW_RUN) {                          \
+                pow_loop_##S(left < POW_RUN ? left : POW_RUN, part, step, ctx);          \
+                part[0] += POW_RUN * step[0];                                            \
+                part[1] += POW_RUN * step[1];                                            \
+            }                                                                            \
         } else {                                                                         \
             pow_loop_##S(n, ptr, stride, ctx);                                           \
         }                                                                                \

@@ -60,14 +60,21 @@ TD_POW_INLINE td_pair td_log_pair(double x) {
 
 /* x^y by squaring, for whole y from 0 to 63. */
 TD_POW_INLINE double td_pow_whole(double x, double y) {
-    double p = 1;
-    for (int bit = 0; bit < 6; bit++) {
-        double half = floor(y * 0.5);
-        p *= half * 2 == y ? 1 : x;
-        x *= x;
-        y = half;
-    }
-    return p;
+    double p = 1, half;
+#define TD_POW_BIT                                                                       \
+    half = floor(y * 0.5);                                                               \
+    p *= half * 2 == y ? 1 : x;                                                          \
+    x *= x;                                                                              \
+    y = half;
+    TD_POW_BIT TD_POW_BIT TD_POW_BIT TD_POW_BIT TD_POW_BIT TD_POW_BIT
+#undef TD_POW_BIT
+        return p;
+}
+
+/* x^0.5, which differs from the root at the two that have a minus. */
+TD_POW_INLINE double td_pow_root(double x) {
+    double root = sqrt(x + 0.0);
+    return x == -(double)INFINITY ? (double)INFINITY : root;
 }
 
 /* What x^y is for |x|^y = p: signs of odd powers, and the cases that have a value of their own. One choice
@@ -90,7 +97,10 @@ TD_POW_INLINE double td_pow_signed(double x, double y, double p) {
     p = x < 0 ? below : p;
     p = y == 2 ? x * x : p; /* as loops of squares have it */
     p = y == 1 ? x : p;
+    p = y == 3 ? x * x * x : p;
     p = y == -1 ? 1 / x : p;
+    double root = td_pow_root(x);
+    p = y == 0.5 ? root : p;
     /* whole numbers whose power is exact */
     double exact = td_pow_whole(x, whole >= 0 && whole < 64 ? whole : 0);
     exact = (floor(a) == a) & (whole == y) & (whole > 0) & (whole < 64) &
