@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "runtime/bigblock.h"
+#include "runtime/scratch.h"
 
 static atomic_size_t live_bytes, peak_bytes, limit_bytes;
 static _Thread_local uint64_t total_bytes;
@@ -78,6 +79,7 @@ static void empty_small(void *blocks) {
 void td_mem_give_back(void) {
     empty_lists(small.structs, STRUCT_LISTS, free);
     empty_lists(small.data, DATA_LISTS, free_aligned);
+    td_scratch_trim();
     td_big_trim();
 }
 

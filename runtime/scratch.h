@@ -12,8 +12,7 @@
 void *td_scratch_take(size_t bytes, td_err *err);
 void td_scratch_give(void *p);
 
-/* Gives the thread's idle blocks back to the system (called by td_mem_give_back's callers when they wait,
- * and by a thread's end). */
+/* Gives the thread's idle blocks back to the system (part of td_mem_give_back). */
 void td_scratch_trim(void);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "plans/session/host.h"
 #include "runtime/mem.h"
+#include "runtime/scratch.h"
 
 #define FUZZ_MEMORY ((size_t)8 << 20)
 
@@ -54,6 +55,7 @@ static inline void fuzz_run_batch(const uint8_t *head, size_t head_bytes,
     td_err err = {0};
     td_letter reply = {0};
     td_data_set_limit(0);
+    td_scratch_trim();
     size_t before = td_data_live_bytes();
     td_data_set_limit(FUZZ_MEMORY);
     td_host *h = td_host_new(config, fuzz_session, &err);
@@ -66,6 +68,7 @@ static inline void fuzz_run_batch(const uint8_t *head, size_t head_bytes,
     td_free(reply.bytes);
     td_host_free(&h);
     fuzz_check_rows();
+    td_scratch_trim();
     if (td_data_live_bytes() != before) abort();
 }
 

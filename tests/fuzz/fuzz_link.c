@@ -1,5 +1,6 @@
 /* Fuzzes a session's worker side with frames: an input is a row of them, each behind its length (two bytes,
  * little-endian). Whatever comes, the host answers or refuses, and gives all its memory back. */
+#include "runtime/scratch.h"
 #include "tests/fuzz/fuzz_host.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -10,6 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     td_writer out = {0};
     td_data_set_limit(0);
     const td_host_config *config = fuzz_host_config();
+    td_scratch_trim();
     size_t before = td_data_live_bytes();
     td_data_set_limit(FUZZ_MEMORY);
     td_host *h = td_host_new(config, fuzz_session, &err);
@@ -29,6 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     td_host_free(&h);
     td_writer_free(&out);
     fuzz_check_rows();
+    td_scratch_trim();
     if (td_data_live_bytes() != before) abort();
     return 0;
 }

@@ -8,6 +8,7 @@
 
 #include "plans/session/client.h"
 #include "runtime/mem.h"
+#include "runtime/scratch.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -139,6 +140,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     td_place *place = td_session_place(s);
     td_session_end(s);
     td_place_unref(&place);
+    td_scratch_trim();
     if (td_data_live_bytes() != 0) abort();
     return 0;
 }

@@ -1,5 +1,6 @@
 /* Fuzzes batches that come as text and bindings. An input is the number of bulk bytes (two, little-endian), the batch,
  * and those bytes. It is sent twice, so that a text that is kept is also named. */
+#include "runtime/scratch.h"
 #include "tests/fuzz/fuzz_host.h"
 
 #include "plans/session/known.h"
@@ -43,6 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     name_text(data + 2, rest - bulk, &named);
     const td_host_config *config = fuzz_host_config();
     td_data_set_limit(0);
+    td_scratch_trim();
     size_t before = td_data_live_bytes();
     td_data_set_limit(FUZZ_MEMORY);
     td_host *h = td_host_new(config, fuzz_session, &err);
@@ -53,6 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     td_writer_free(&head);
     td_writer_free(&named);
     fuzz_check_rows();
+    td_scratch_trim();
     if (td_data_live_bytes() != before) abort();
     return 0;
 }

@@ -1,4 +1,5 @@
 /* The owner's data sets: sealed, shared by all sessions, fetched only where the policy is open. */
+#include "runtime/scratch.h"
 #include "tests/net/rig.h"
 
 #include <errno.h>
@@ -23,6 +24,7 @@ static void sealed_memory_stays_as_it_is(void **state) {
     assert_int_equal(errno, EACCES);
     td_tensor_unref(&x);
     td_tensor_unref(&s);
+    td_scratch_trim();
     assert_int_equal(td_data_live_bytes(), 0);
 }
 
@@ -119,6 +121,7 @@ static void files_that_cannot_be_read(void **state) {
              set[0].path);
     assert_string_equal(err.msg, want);
     assert_int_equal(data.count, 0);
+    td_scratch_trim();
     assert_int_equal(td_data_live_bytes(), 0);
 }
 

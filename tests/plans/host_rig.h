@@ -14,6 +14,7 @@
 
 #include "plans/session/host.h"
 #include "runtime/mem.h"
+#include "runtime/scratch.h"
 
 static const unsigned char rig_session[TD_SESSION_BYTES] = {
     0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17,
@@ -61,6 +62,7 @@ static inline void rig_close(host_rig *r) {
         td_tensor_unref(&r->set[k].y);
     }
     td_data_set_limit(0);
+    td_scratch_trim();
     assert_int_equal(td_data_live_bytes(), 0);
 }
 

@@ -1,4 +1,5 @@
 /* A client's session at its edges: questions that are given up, batches that are too large, words that come twice. */
+#include "runtime/scratch.h"
 #include "tests/plans/host_rig.h"
 
 #include "plans/session/virtual.h"
@@ -20,6 +21,7 @@ static void end(td_session *s) {
     td_place *place = td_session_place(s);
     td_session_end(s);
     td_place_unref(&place);
+    td_scratch_trim();
     assert_int_equal(td_data_live_bytes(), 0);
 }
 

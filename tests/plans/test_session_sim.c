@@ -4,6 +4,7 @@
  * each value must be the mirror's, or the error must be GONE after the host had been begun anew; nothing may run twice
  * (x += 1 would show it), nothing may hang. Time is the simulator's own: an hour passes in a moment. A schedule is a
  * function of its seed, so a failing one is run again with TIDE_SEED=n. */
+#include "runtime/scratch.h"
 #include "tests/plans/host_rig.h"
 
 #include "plans/session/client.h"
@@ -446,6 +447,7 @@ static void run_schedule(uint64_t seed) {
     td_place_unref(&place);
     td_host_free(&w->host);
     td_free(w);
+    td_scratch_trim();
     assert_int_equal(td_data_live_bytes(), 0);
 }
 

@@ -1,4 +1,5 @@
 /* The map of ids against a plain array, over long random runs; and the store of objects: limits, ids in use, poison. */
+#include "runtime/scratch.h"
 #include "tests/plans/host_rig.h"
 
 #include "plans/session/store.h"
@@ -101,6 +102,7 @@ static void store_of_tensors(void **state) {
     assert_int_equal(td_store_put(&s, 3, number(3), NULL, &err),
                      0); /* it may be used again */
     td_store_clear(&s);
+    td_scratch_trim();
     assert_int_equal(td_data_live_bytes(), 0);
 }
 

@@ -1,5 +1,6 @@
 /* Batches as text and bindings: what is read back is what plain records would be, whatever was recorded; equal
  * scripts have equal texts; client and worker agree on what is known, also when texts go; what is refused. */
+#include "runtime/scratch.h"
 #include "tests/plans/host_rig.h"
 
 #include "plans/session/known.h"
@@ -259,6 +260,7 @@ static void close_client(client *c) {
     td_val_unref(&c->x);
     td_session_end(c->s);
     td_place_unref(&place);
+    td_scratch_trim();
     assert_int_equal(td_data_live_bytes(), 0);
 }
 

@@ -1,4 +1,5 @@
 /* The timer that sends frees: it works beside the thread of the Lua state, and what goes wrong in it is not lost. */
+#include "runtime/scratch.h"
 #include "tests/plans/host_rig.h"
 
 #include "plans/session/client.h"
@@ -65,6 +66,7 @@ static td_obj *send_floats(td_session *s, int64_t count) {
 static void end(td_session *s) {
     td_place *p = td_session_place(s);
     td_place_unref(&p);
+    td_scratch_trim();
     assert_int_equal(td_data_live_bytes(), 0);
 }
 

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "runtime/mem.h"
+#include "runtime/scratch.h"
 #include "vm/grad.h"
 #include "vm/ops/nonzero.h"
 
@@ -130,6 +131,7 @@ static void test_no_memory(void **state) {
                               out, &err);
             td_data_set_limit(0);
             for (int k = 0; k < TD_OP_MAX_OUT; k++) td_val_unref(&out[k]);
+            td_scratch_trim();
             assert_int_equal(td_data_live_bytes(), live);
             if (rc == 0) break;
             assert_int_equal(rc, TD_E_MEMORY);
