@@ -51,7 +51,8 @@ typedef struct plan {
     cell *result;
     int64_t per_piece;
     stretch whole; /* whose blocks are shared out */
-    cell *part;    /* its blocks' values */
+    int64_t block; /* the first block of this round */
+    cell *part;    /* the values of the round's blocks */
 } plan;
 
 /* Folds neighbours of one kind together. False when reduced neighbours do not lie flat. */
@@ -223,6 +224,8 @@ static stretch stretch_at(const plan *p, int64_t i) {
 
 /* ---- threads: by stretches; by blocks, which are joined afterwards, where those are few ---- */
 
+#define ROUND 2048 /* blocks whose values are kept until they are joined */
+
 static void stretches_piece(void *ctx, int64_t piece) {
     const plan *p = ctx;
     int64_t from = piece * p->per_piece, to = from + p->per_piece, all = stretches_of(p);
@@ -234,9 +237,10 @@ static void stretches_piece(void *ctx, int64_t piece) {
 
 static void blocks_piece(void *ctx, int64_t piece) {
     const plan *p = ctx;
-    int64_t from = piece * p->per_piece, to = from + p->per_piece;
-    for (int64_t b = from; b < to && b < stretch_blocks(p); b++)
-        stretch_block(p, &p->whole, b, p->part + b * p->whole.count);
+    int64_t from = piece * p->per_piece, to = from + p->per_piece,
+            all = stretch_blocks(p) - p->block;
+    for (int64_t b = from; b < to && b < ROUND && b < all; b++)
+        stretch_block(p, &p->whole, p->block + b, p->part + b * p->whole.count);
 }
 
 static int64_t pieces_of(int64_t parts, int64_t per_piece) {
@@ -264,12 +268,16 @@ static int run(plan *p, int64_t elements, td_err *err) {
     for (int64_t i = 0; i < stretches; i++) {
         p->whole = stretch_at(p, i);
         int64_t count = p->whole.count, each = elements / stretches / blocks + 1;
-        p->part = td_scratch_take((size_t)(blocks * count) * sizeof *p->part, err);
+        int64_t most = blocks < ROUND ? blocks : ROUND;
+        p->part = td_scratch_take((size_t)(most * count) * sizeof *p->part, err);
         if (p->part == NULL) return TD_E_MEMORY;
         p->per_piece = each < PIECE ? PIECE / each : 1;
-        td_pool_run(blocks_piece, p, pieces_of(blocks, p->per_piece));
-        for (int64_t b = 0; b < blocks; b++)
-            join(p, count, p->part + b * count, p->result + p->whole.first);
+        for (p->block = 0; p->block < blocks; p->block += ROUND) {
+            int64_t now = blocks - p->block < ROUND ? blocks - p->block : ROUND;
+            td_pool_run(blocks_piece, p, pieces_of(now, p->per_piece));
+            for (int64_t b = 0; b < now; b++)
+                join(p, count, p->part + b * count, p->result + p->whole.first);
+        }
         td_scratch_give(p->part);
     }
     return 0;
