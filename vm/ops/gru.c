@@ -93,12 +93,12 @@ static int back_kernel(td_tensor *const *in, int nin, const td_attrs *a,
                        td_tensor *const *out, td_err *err) {
     td_recurrent r = cell_of(a);
     td_recurrent_back_of(in[DY], &r);
-    td_dense d = {.count = 0};
+    td_held d = {.count = 0};
     td_recurrent_backward b = {.dw = td_tensor_data(out[0]),
                                .du = td_tensor_data(out[1]),
                                .dh0 = td_tensor_data(out[2])};
-    int rc = td_dense_flow(&d, in[DY], &b.dy, err);
-    for (int i = H0; rc == 0 && i < nin; i++) rc = td_dense_add(&d, in[i], err);
+    int rc = td_held_flow(&d, in[DY], &b.dy, err);
+    for (int i = H0; rc == 0 && i < nin; i++) rc = td_held_add(&d, in[i], err);
     if (rc == 0) {
         b.h0 = d.data[H0];
         b.u = d.data[U];
@@ -106,7 +106,7 @@ static int back_kernel(td_tensor *const *in, int nin, const td_attrs *a,
         b.gates = d.data[GATES];
         rc = td_recurrent_run_back(&r, &b, err);
     }
-    td_dense_end(&d);
+    td_held_end(&d);
     return rc;
 }
 

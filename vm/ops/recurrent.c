@@ -127,7 +127,7 @@ static void *copied(td_tensor *x, const td_shape *sizes, td_err *err) {
     return room;
 }
 
-int td_dense_add(td_dense *d, td_tensor *x, td_err *err) {
+int td_held_add(td_held *d, td_tensor *x, td_err *err) {
     int at = d->count++;
     d->copy[at] = NULL;
     d->data[at] = td_tensor_data(x);
@@ -136,11 +136,11 @@ int td_dense_add(td_dense *d, td_tensor *x, td_err *err) {
     return d->copy[at] ? 0 : TD_E_MEMORY;
 }
 
-void td_dense_end(td_dense *d) {
+void td_held_end(td_held *d) {
     while (d->count > 0) td_scratch_give(d->copy[--d->count]);
 }
 
-int td_dense_flow(td_dense *d, td_tensor *x, td_flow *flow, td_err *err) {
+int td_held_flow(td_held *d, td_tensor *x, td_flow *flow, td_err *err) {
     int at = d->count++;
     const int64_t *stride = x->stride;
     td_shape sizes = x->shape;
@@ -167,9 +167,9 @@ int td_recurrent_kernel(td_recurrent *r, td_tensor *const *in, int nin,
     r->batch = x->dim[1];
     r->inputs = x->dim[2];
     r->hidden = in[TD_REC_H0]->shape.dim[1];
-    td_dense d = {.count = 0};
+    td_held d = {.count = 0};
     int rc = 0;
-    for (int i = 0; rc == 0 && i < nin; i++) rc = td_dense_add(&d, in[i], err);
+    for (int i = 0; rc == 0 && i < nin; i++) rc = td_held_add(&d, in[i], err);
     if (rc == 0) {
         td_recurrent_forward f = {.x = d.data[TD_REC_X],
                                   .h0 = d.data[TD_REC_H0],
@@ -183,7 +183,7 @@ int td_recurrent_kernel(td_recurrent *r, td_tensor *const *in, int nin,
         if (is_lstm || r->cell == TD_CELL_GRU) f.gates = td_tensor_data(out[1 + from]);
         rc = td_recurrent_run(r, &f, err);
     }
-    td_dense_end(&d);
+    td_held_end(&d);
     return rc;
 }
 

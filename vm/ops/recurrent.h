@@ -26,16 +26,16 @@ td_shape td_shape_3(int64_t a, int64_t b, int64_t c);
 /* Tensors as dense rows: where they lie, or copies in scratch memory. End gives the copies back, and must
  * be called after a failure too. */
 #define TD_DENSE_MAX 8
-typedef struct td_dense {
+typedef struct td_held {
     const void *data[TD_DENSE_MAX];
     void *copy[TD_DENSE_MAX];
     int count;
-} td_dense;
-int td_dense_add(td_dense *d, td_tensor *x, td_err *err);
-void td_dense_end(td_dense *d);
+} td_held;
+int td_held_add(td_held *d, td_tensor *x, td_err *err);
+void td_held_end(td_held *d);
 /* The same for a gradient [steps, batch, hidden], whose rows alone must be dense; one that is the same
  * number everywhere (of a sum) becomes a single row. */
-int td_dense_flow(td_dense *d, td_tensor *x, td_flow *flow, td_err *err);
+int td_held_flow(td_held *d, td_tensor *x, td_flow *flow, td_err *err);
 
 /* The kernel of the forward ops: outputs are y, for the LSTM c, and the gates where the cell has them. */
 int td_recurrent_kernel(td_recurrent *r, td_tensor *const *in, int nin,
