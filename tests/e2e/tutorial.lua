@@ -18,13 +18,15 @@ end
 local printed = {}
 function print(...) printed[#printed + 1] = table.concat({...}, "\t") end
 
-arg = {[-1] = arg[-1], [0] = "examples/mnist_federated.lua", "8"}
+-- Instrumented, an epoch takes ten times as long.
+local epochs = (os.getenv("SAN") or "") == "" and 8 or 2
+arg = {[-1] = arg[-1], [0] = "examples/mnist_federated.lua", tostring(epochs)}
 dofile(arg[0])
 
 local text = table.concat(printed, "\n")
 local steps, waits = text:match("(%d+) steps, (%d+) waits")
 assert(steps and steps == waits, "one wait a step: " .. text)
-assert(tonumber(steps) == 8 * 24, "eight epochs of 24 batches: " .. text)
+assert(tonumber(steps) == epochs * 24, "epochs of 24 batches: " .. text)
 local accuracy = tonumber(printed[#printed]:match("^test accuracy (%d%.%d+)$"))
-assert(accuracy and accuracy > 0.7, "the last line: " .. printed[#printed])
+assert(accuracy and accuracy > (epochs == 8 and 0.7 or 0.2), "the last line: " .. printed[#printed])
 assert(text:find("bob: +%d+ batches, %d+ messages out"), "the traffic is shown: " .. text)
