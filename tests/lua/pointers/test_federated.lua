@@ -101,14 +101,14 @@ case("an epoch costs no wait, and shapes are known", function(bob, alice)
 end)
 
 case("shuffled: every row exactly once an epoch, each epoch in another order", function(bob, alice)
-  local loader = tide.FederatedDataLoader(numbered(50):federate {bob, alice}, {batch_size = 7, shuffle = true})
+  local loader = tide.FederatedDataLoader(numbered(400):federate {bob, alice}, {batch_size = 7, shuffle = true})
   local first, places = epoch(loader)
-  each_once(first, 50)
+  each_once(first, 400)
   local mixed = false
   for i = 2, #places - 1 do mixed = mixed or places[i] == "alice" and places[i + 1] == "bob" end
   assert(mixed or places[1] == "alice", "the workers' batches are mixed")
   local second = epoch(loader)
-  each_once(second, 50)
+  each_once(second, 400)
   assert(table.concat(first, " ") ~= table.concat(second, " "))
   assert(table.concat(first, " ") ~= table.concat(range(50), " "))
 end)
