@@ -75,12 +75,8 @@ static uint32_t find_into(const maker *m, uint32_t k) {
 }
 
 static bool same_memory(const td_plan *plan, uint32_t v, uint32_t w) {
-    const td_tensor *a = &plan->header[v], *b = &plan->header[w];
-    if (plan->root[v] != plan->root[w] || a->offset != b->offset) return false;
-    if (!td_shape_equal(&a->shape, &b->shape)) return false;
-    for (int i = 0; i < a->shape.ndim; i++)
-        if (a->shape.dim[i] != 1 && a->stride[i] != b->stride[i]) return false;
-    return true;
+    return plan->root[v] == plan->root[w] &&
+           td_plan_same_look(&plan->header[v], &plan->header[w]);
 }
 
 /* The operand that is v's memory, a new one if need be; -1: no room. */

@@ -178,13 +178,6 @@ static bool alike(const fuser *f, uint32_t i, uint32_t j) {
     return td_shape_equal(&x->shape, &y->shape) && (td_lies(x) & td_lies(y));
 }
 
-static bool same_look(const td_tensor *a, const td_tensor *b) {
-    if (!td_shape_equal(&a->shape, &b->shape) || a->offset != b->offset) return false;
-    for (int i = 0; i < a->shape.ndim; i++)
-        if (a->shape.dim[i] != 1 && a->stride[i] != b->stride[i]) return false;
-    return true;
-}
-
 /* Memory that is written inside a group may be looked at there in one way alone. */
 static bool one_look(const fuser *f, const group *a, const group *b) {
     const group *both[2] = {a, b};
@@ -201,7 +194,7 @@ static bool one_look(const fuser *f, const group *a, const group *b) {
                         const td_tensor *from = &f->plan->header[op->in[k]];
                         if (f->plan->root[op->in[k]] != f->plan->root[target]) continue;
                         if (both[y]->member.item[n] == both[y]->head ||
-                            !same_look(from, to))
+                            !td_plan_same_look(from, to))
                             return false;
                     }
                 }

@@ -109,6 +109,8 @@ int td_plan_layout(td_plan *plan, td_err *err);
 int td_plan_fuse(td_plan *plan, td_err *err);
 /* Places of all roots. */
 int td_plan_place(td_plan *plan, td_err *err);
+/* Do two headers over one root look at the same elements in the same places? */
+bool td_plan_same_look(const td_tensor *a, const td_tensor *b);
 /* Does the view's step copy its input first? */
 bool td_plan_flattens(const td_plan *plan, uint32_t instr);
 

@@ -10,6 +10,13 @@ static int dense_bytes(const td_tensor *x, size_t *bytes, td_err *err) {
     return td_shape_bytes(&x->shape, x->dtype, bytes, err);
 }
 
+bool td_plan_same_look(const td_tensor *a, const td_tensor *b) {
+    if (!td_shape_equal(&a->shape, &b->shape) || a->offset != b->offset) return false;
+    for (int i = 0; i < a->shape.ndim; i++)
+        if (a->shape.dim[i] != 1 && a->stride[i] != b->stride[i]) return false;
+    return true;
+}
+
 static int make_root(td_plan *plan, uint32_t v, td_home home, td_order order,
                      td_err *err) {
     const td_meta *meta = &plan->program->value[v].meta;

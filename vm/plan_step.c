@@ -27,12 +27,11 @@ static int run_op(const td_plan *plan, const td_instr *op, td_tensor *const *arg
 }
 
 /* The view's input, laid out in rows in the view's own memory. */
-static void run_flatten(const td_instr *op, td_tensor *const *arg) {
+static void run_flatten(td_tensor *const *arg) {
     td_tensor rows = *arg[1];
     rows.shape = arg[0]->shape;
     rows.offset = 0;
     td_shape_strides(&rows.shape, rows.stride);
-    (void)op;
     td_tensor_copy(&rows, arg[0]);
 }
 
@@ -51,7 +50,7 @@ int td_step_run(const td_plan *plan, const td_step *s, td_run *run, uint64_t see
     switch (s->kind) {
     case TD_STEP_OP:
     case TD_STEP_ASSIGN: rc = run_op(plan, op, arg, seed, stream, err); break;
-    case TD_STEP_FLATTEN: run_flatten(op, arg); break;
+    case TD_STEP_FLATTEN: run_flatten(arg); break;
     case TD_STEP_BLOCK: run_block(s, run); break;
     case TD_STEP_PRODUCT: rc = td_step_product(plan, s, run, err); break;
     case TD_STEP_CONV: rc = td_step_conv(plan, s, run, err); break;

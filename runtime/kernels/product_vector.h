@@ -1,5 +1,6 @@
 /* Vectors as the loops of products need them, for the level that is compiled: VEC(S) of LANES(S) numbers,
- * S being f32 or f64, and a mask for a vector that is not full. Included by product_simd.c alone. */
+ * S being f32 or f64, and a mask for a vector that is not full. Included by product_simd.c and by the
+ * *_simd.c files of convolutions. */
 #ifndef TD_PRODUCT_VECTOR_H
 #define TD_PRODUCT_VECTOR_H
 
